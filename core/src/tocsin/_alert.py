@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import functools
+import os
+import time
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin._attachment import attachables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
+    from tocsin._attachment import Attachable
+
+DEFAULT_WAIT_DURATION = 60.0
+"""Seconds, as W&B's server waits between two alerts of one title."""
+
+_MAX_WAIT_DURATION = 1e10  # seconds: 300 years; a limit that nan and inf do not pass
+
+
+@functools.total_ordering
+class AlertLevel(Enum):
+    """How bad it is: ``INFO < WARN < ERROR``."""
+
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+    @classmethod
+    def parse(cls, level: object) -> AlertLevel:
+        """Return the level that a member, a name in any case, or nothing stands for.
+
+        A member of someone else's enum is taken by its value, so that
+        ``wandb.AlertLevel.WARN`` works. Nothing (None, ``""``) is INFO.
+
+        Raises:
+            ValueError: It names no level.
+
+        """
+        if isinstance(level, cls):
+            return level
+        if not level:
+            return cls.INFO
+        name = level.value if isinstance(level, Enum) else level
+        try:
+            return cls(name.upper() if isinstance(name, str) else name)
+        except ValueError:
+            raise ValueError(
+                "level must be one of 'INFO', 'WARN', or 'ERROR'"
+            ) from None
+
+    @property
+    def severity(self) -> int:
+        """0 for INFO, 1 for WARN, 2 for ERROR."""
+        return _SEVERITIES[self]
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, AlertLevel):
+            return NotImplemented
+        return _SEVERITIES[self] < _SEVERITIES[other]
+
+
+_SEVERITIES = {level: severity for severity, level in enumerate(AlertLevel)}
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """Where an alert came from. An empty string, or None, means unknown."""
+
+    user: str = ""
+    team: str = ""
+    project: str = ""
+    run: str = ""
+    """The run's id."""
+    run_name: str = ""
+    job: str = ""
+    """The id that all ranks and all restarts of one job share."""
+    host: str = ""
+    rank: int | None = None
+
+
+def new_id() -> str:
+    """Return a UUID of version 7 as 32 hexadecimal digits, which sort by time (RFC 9562)."""
+    milliseconds = time.time_ns() // 1_000_000
+    entropy = int.from_bytes(os.urandom(10)) & ~(0xF << 76) & ~(0x3 << 62)
+    return f"{milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | entropy:032x}"
+
+
+def _string(_: Alert, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+
+
+def _seconds(value: float | timedelta | None) -> float:
+    if value is None:
+        return DEFAULT_WAIT_DURATION
+    total_seconds = getattr(value, "total_seconds", None)
+    seconds = total_seconds() if total_seconds else value
+    if not isinstance(seconds, int | float):
+        raise TypeError("wait_duration must be an int, float, or datetime.timedelta")
+    if not 0 <= seconds <= _MAX_WAIT_DURATION:
+        raise ValueError(f"wait_duration must be zero or more seconds, not {seconds}")
+    return float(seconds)
+
+
+def _level(value: object) -> AlertLevel:
+    return AlertLevel.parse(value)
+
+
+def _words(value: Iterable[str] | str) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(map(_printed, value))
+
+
+def _facts(value: Mapping[str, object] | None) -> dict[str, str]:
+    return {_printed(name): _printed(fact) for name, fact in (value or {}).items()}
+
+
+def _printed(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - somebody's broken __str__ must not lose the alert
+        return f"<a {type(value).__name__} that cannot be printed>"
+
+
+@attrs.frozen
+class Alert:
+    """What happened. The first four arguments are those of W&B's ``run.alert``.
+
+    Raises:
+        TypeError: A title or text that is no ``str``, a `wait_duration` that is no time,
+            or something that cannot be attached.
+        ValueError: An unknown level, or a `wait_duration` that is negative or not finite.
+
+    """
+
+    title: str = attrs.field(validator=_string)
+    """What happened in a line; also the throttle's key, unless `key` is given."""
+    text: str = attrs.field(default="", validator=_string)
+    level: AlertLevel = attrs.field(default=None, converter=_level)
+    """INFO, WARN or ERROR; a name in any case will do. Default: INFO."""
+    wait_duration: float = attrs.field(default=None, converter=_seconds)
+    """Seconds, or a timedelta, for which the same key is not admitted again.
+
+    Default: 60. With 0 it is always admitted.
+    """
+    kind: str = attrs.field(default="scriptable", validator=_string, kw_only=True)
+    """An open word that subscriptions choose by; ours: scriptable, finished, crashed."""
+    key: str = attrs.field(default="", validator=_string, kw_only=True)
+    """What the throttle counts as the same alert; default: the title."""
+    tags: tuple[str, ...] = attrs.field(default=(), converter=_words, kw_only=True)
+    fields: Mapping[str, str] = attrs.field(
+        default=None, converter=_facts, kw_only=True, hash=False
+    )
+    """Short facts shown beside the text, in order; values are printed with ``str``."""
+    url: str = attrs.field(default="", validator=_string, kw_only=True)
+    """Where to read on."""
+    attachments: tuple[Attachable, ...] = attrs.field(
+        default=(), converter=attachables, kw_only=True
+    )
+    """Paths, bytes, `Attachment`s, figures; copied when the alert is admitted."""
+    origin: Origin = attrs.field(factory=Origin, kw_only=True)
+    id: str = attrs.field(factory=new_id, kw_only=True)
+    created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), kw_only=True)
+    """When it happened, with a time zone."""

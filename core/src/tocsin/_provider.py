@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tocsin._alert import Alert
+    from tocsin._attachment import Attachment
+
+Unit = Literal["characters", "bytes", "utf16"]
+"""What a vendor counts: code points, bytes of UTF-8, or UTF-16 units."""
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How long the parts of a message may be, in the vendor's own unit."""
+
+    title: int | None = None
+    text: int | None = None
+    unit: Unit = "characters"
+
+    def measure(self, text: str) -> int:
+        """Return the length of the text in this unit."""
+        if self.unit == "bytes":
+            return len(text.encode())
+        if self.unit == "utf16":
+            return len(text) + sum(character > "\uffff" for character in text)
+        return len(text)
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """An alert rendered for one channel.
+
+    Everything in it is valid Unicode without control characters other than tab and line
+    feed, and titles are one line. `title`, `body`, `text` and `parts` are escaped by the
+    provider's `escape`; `alert`, `notes` and `context` are not.
+    """
+
+    alert: Alert
+    title: str
+    """The title alone, cut to `Limits.title`."""
+    body: str
+    """All but the title: text, fields, link, notes, context; cut to `Limits.text`."""
+    text: str
+    """The plain form, title and body in one; cut to `Limits.text`."""
+    parts: Mapping[str, str] = attrs.field(factory=dict)
+    """The provider's templates, rendered, by part. Empty when one of them failed: then
+    send the plain form."""
+    notes: tuple[str, ...] = ()
+    """Sentences that Tocsin adds: how many were suppressed, that it is late, …"""
+    context: tuple[tuple[str, str], ...] = ()
+    """Names and values of where and when: level, project, run, host, time, …"""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """One alert to one channel: what an attempt needs to know beside the message."""
+
+    id: str
+    """The same at every attempt: what a vendor's idempotency key is made from."""
+    channel: str
+    attempt: int = 1
+    timeout: float = 15.0
+    """Seconds this attempt may take in total."""
+    state: Mapping[str, object] = attrs.field(factory=dict)
+    """What the last attempt's `RetryLater` or `Ambiguous` carried; empty at first."""
+
+
+@attrs.frozen(kw_only=True)
+class Receipt:
+    """What the service said when it took the message."""
+
+    reference: str = ""
+    """The service's own id of the message."""
+    permalink: str = ""
+    """Where a person can open it."""
+    place: str = ""
+    """Where it went, in the service's own words: a channel's id, the addresses."""
+    note: str = ""
+    """What the sender should know although it was taken: "sent as plain text because …"."""
+
+
+class Sender(Protocol):
+    """One connection to the service, used by one thread at a time."""
+
+    def deliver(self, message: Message, delivery: Delivery) -> Receipt:
+        """Make exactly one attempt.
+
+        Raises:
+            Rejected: The service refused for good.
+            RetryLater: It did not arrive, and may later.
+            Ambiguous: It may have arrived.
+
+        """
+
+    def close(self) -> None:
+        """Let go of the connection. It is called once, after the last attempt."""
+
+
+class Provider:
+    """A kind of channel: its settings, and how a message gets there.
+
+    Derive an attrs class from it. Its fields are the settings of a channel in the
+    configuration; a field's ``metadata={"help": "…"}`` is what the reference says of it.
+    A validator that raises ``ValueError`` or ``TypeError`` is a mistake in the
+    configuration. Override `deliver`, or `open` when there is a connection to keep.
+    """
+
+    name: ClassVar[str]
+    """The word in ``provider = "…"``, and the name of the entry point."""
+    limits: ClassVar[Limits] = Limits()
+    templates: ClassVar[Mapping[str, str]] = {}
+    """Part -> the template's file name, in the folder ``templates`` of the top package
+    that defines the class. `limits` hold for the parts named ``title`` and ``text``."""
+    escape: ClassVar[Callable[[str], str]] = staticmethod(str)
+    """What makes text inert in the channel's markup. It is applied to every value that a
+    template prints; a template called ``*.html`` is escaped as HTML instead."""
+    concurrency: ClassVar[int] = 4
+    """How many deliveries one process may have under way at once."""
+
+    def open(self) -> Sender:
+        """Return a sender; each worker thread opens its own. Import SDKs here."""
+        return self
+
+    def deliver(self, message: Message, delivery: Delivery) -> Receipt:
+        """Make exactly one attempt; see `Sender.deliver`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} overrides neither deliver() nor open()"
+        )
+
+    def close(self) -> None:
+        """Let go of whatever `deliver` keeps; nothing by default."""
+
+    def check(self, timeout: float) -> str:  # noqa: ARG002 - for those that override it
+        """Find out, without sending anything, whether the channel would work.
+
+        Returns a sentence that says what was seen, or ``""`` when there is nothing to
+        ask. It takes at most `timeout` seconds.
+
+        Raises:
+            DeliveryError: It would not work; the reason and the remedy say why.
+
+        """
+        return ""

@@ -1,0 +1,278 @@
+"""An alert becomes a message: the only importer of jinja2."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin._alert import Origin
+from tocsin._attachment import Attachment
+from tocsin._provider import Message
+from tocsin._text import clean, clean_line, longest_fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jinja2 import Environment, Template
+
+    from tocsin._alert import Alert
+    from tocsin._provider import Limits, Provider
+
+MAX_RENDERED = 10_000_000
+"""Characters that one template may print; one that prints more counts as failed."""
+
+LATE_AFTER = timedelta(minutes=10)
+"""A message that is rendered this long after the alert was raised says so."""
+
+
+@attrs.frozen(kw_only=True)
+class Circumstances:
+    """What is known beside the alert when it is rendered."""
+
+    now: datetime
+    suppressed: int = 0
+    suppressed_since: datetime | None = None
+
+
+class _TooLong(Exception):  # noqa: N818 - it says what happened
+    pass
+
+
+def render(
+    provider: type[Provider],
+    alert: Alert,
+    circumstances: Circumstances,
+    *,
+    overrides: str = "",
+) -> Message:
+    """Render the alert for a channel of this provider. It never fails.
+
+    `overrides` is a folder; a file in it replaces the provider's template of that name.
+    """
+    alert = _cleaned(alert)
+    message = _plain(provider, alert, _notes(alert, circumstances))
+    if not provider.templates:
+        return message
+    try:
+        parts = _parts(provider, message, overrides)
+    except Exception as error:  # noqa: BLE001 - a template runs anyone's code
+        note = f"A template failed ({_reason(error)}), so this is the plain form."
+        return _plain(provider, alert, (*message.notes, note))
+    return attrs.evolve(message, parts=parts)
+
+
+def _cleaned(alert: Alert) -> Alert:
+    return attrs.evolve(
+        alert,
+        title=clean_line(alert.title) or "(no title)",
+        text=clean(alert.text).strip("\n"),
+        fields={clean_line(name): clean(fact) for name, fact in alert.fields.items()},
+        tags=tuple(map(clean_line, alert.tags)),
+        url=clean_line(alert.url),
+        origin=_cleaned_origin(alert.origin),
+    )
+
+
+def _cleaned_origin(origin: Origin) -> Origin:
+    names = [field.name for field in attrs.fields(Origin) if field.name != "rank"]
+    return attrs.evolve(
+        origin, **{name: clean_line(getattr(origin, name)) for name in names}
+    )
+
+
+def _notes(alert: Alert, circumstances: Circumstances) -> tuple[str, ...]:
+    notes = []
+    if circumstances.suppressed:
+        since = circumstances.suppressed_since
+        when = f" since {_moment(since)}" if since else ""
+        notes.append(f"{circumstances.suppressed:,} more like it suppressed{when}.")
+    if circumstances.now - alert.created_at > LATE_AFTER:
+        notes.append(f"Delivered late: it happened at {_moment(alert.created_at)}.")
+    return tuple(notes)
+
+
+def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
+    origin = alert.origin
+    pairs = (
+        ("Level", alert.level.value),
+        ("Project", origin.project),
+        ("Run", origin.run_name or origin.run),
+        ("Team", origin.team),
+        ("Host", origin.host),
+        ("Rank", "" if origin.rank is None else str(origin.rank)),
+        ("Time", _moment(alert.created_at)),
+    )
+    return tuple(pair for pair in pairs if pair[1])
+
+
+def _moment(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _plain(provider: type[Provider], alert: Alert, notes: tuple[str, ...]) -> Message:
+    context = _context(alert)
+
+    def body(text: str) -> str:
+        facts = "\n".join(f"{name}: {fact}" for name, fact in alert.fields.items())
+        place = " · ".join(value for name, value in context if name != "Level")
+        paragraphs = (text, facts, alert.url, "\n".join(notes), place)
+        return "\n\n".join(filter(None, paragraphs))
+
+    limits, escape = provider.limits, provider.escape
+    half = None if limits.text is None else limits.text // 2
+    head = _cut(f"[{alert.level.value}] {alert.title}", escape, half, limits)
+    return Message(
+        alert=alert,
+        title=escape(_cut(alert.title, escape, limits.title, limits)),
+        body=_fitted(alert.text, body, escape, limits),
+        text=_fitted(
+            alert.text, lambda text: f"{head}\n\n{body(text)}", escape, limits
+        ),
+        notes=notes,
+        context=context,
+        attachments=tuple(
+            item for item in alert.attachments if isinstance(item, Attachment)
+        ),
+    )
+
+
+def _cut(
+    text: str, escape: Callable[[str], str], limit: int | None, limits: Limits
+) -> str:
+    """Return as much of the text, not escaped, as fits once it is escaped."""
+    if limit is None:
+        return text
+    return longest_fit(text, lambda cut: limits.measure(escape(cut)) <= limit, limit)
+
+
+def _fitted(
+    text: str,
+    around: Callable[[str], str],
+    escape: Callable[[str], str],
+    limits: Limits,
+) -> str:
+    """Escape the text with what stands around it, which is kept whole if it can be."""
+    if limits.text is None:
+        return escape(around(text))
+    limit = limits.text
+    inner = longest_fit(
+        text, lambda cut: limits.measure(escape(around(cut))) <= limit, limit
+    )
+    return escape(_cut(around(inner), escape, limit, limits))
+
+
+def _parts(
+    provider: type[Provider], message: Message, overrides: str
+) -> dict[str, str]:
+    package = provider.__module__.partition(".")[0]
+    environment = _environment(package, overrides, provider.escape)
+    values = {
+        "alert": message.alert,
+        "title": message.alert.title,
+        "text": message.alert.text,
+        "level": message.alert.level.value,
+        "fields": message.alert.fields,
+        "tags": message.alert.tags,
+        "url": message.alert.url,
+        "origin": message.alert.origin,
+        "notes": message.notes,
+        "context": message.context,
+        "attachments": message.attachments,
+    }
+    return {
+        part: _render_part(
+            environment.get_template(name), part, values, provider.limits
+        )
+        for part, name in provider.templates.items()
+    }
+
+
+def _render_part(
+    template: Template, part: str, values: Mapping[str, object], limits: Limits
+) -> str:
+    """Render one part; where it has a limit, cut the text, then the title, to meet it."""
+    limit: int | None = {"title": limits.title, "text": limits.text}.get(part)
+    if limit is None:
+        return _run(template, values)
+
+    def fits(values: Mapping[str, object]) -> bool:
+        return limits.measure(_run(template, values)) <= limit
+
+    for name in ("text", "title"):
+        if fits(values):
+            break
+        values = {**values, name: _longest(values, name, fits, limit)}
+    if not fits(values):
+        raise _TooLong(f"{template.name} prints more than {limit} {limits.unit}")
+    return _run(template, values)
+
+
+def _longest(
+    values: Mapping[str, object],
+    name: str,
+    fits: Callable[[Mapping[str, object]], bool],
+    limit: int,
+) -> str:
+    return longest_fit(
+        str(values[name]), lambda cut: fits({**values, name: cut}), limit
+    )
+
+
+def _run(template: Template, values: Mapping[str, object]) -> str:
+    chunks: list[str] = []
+    length = 0
+    for chunk in template.generate(values):
+        length += len(chunk)
+        if length > MAX_RENDERED:
+            raise _TooLong(
+                f"{template.name} prints more than {MAX_RENDERED:,} characters"
+            )
+        chunks.append(chunk)
+    return "".join(chunks).strip()
+
+
+@functools.lru_cache(maxsize=64)
+def _environment(
+    package: str, overrides: str, escape: Callable[[str], str]
+) -> Environment:
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader(package)]
+    if overrides:
+        loaders.insert(0, jinja2.FileSystemLoader(overrides))
+    environment = ImmutableSandboxedEnvironment(
+        loader=jinja2.ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.finalize = _finalizer(escape)
+    return environment
+
+
+def _finalizer(escape: Callable[[str], str]) -> Callable[..., object]:
+    """Escape each printed value: as HTML in ``*.html``, with the provider's own elsewhere."""
+    import jinja2
+    import markupsafe
+
+    @jinja2.pass_context
+    def finalize(context: jinja2.runtime.Context, value: object) -> object:
+        if hasattr(value, "__html__") or isinstance(value, jinja2.Undefined):
+            return value
+        if (context.name or "").endswith(".html"):
+            return value  # jinja2 escapes it
+        return markupsafe.Markup(escape(str(value)))  # noqa: S704 - just escaped
+
+    return finalize
+
+
+def _reason(error: Exception) -> str:
+    name = getattr(error, "name", None) or getattr(error, "filename", None)
+    line = getattr(error, "lineno", None)
+    place = f" in {name}" if name else ""
+    return f"{type(error).__name__}{place}{f', line {line}' if line else ''}: {error}"

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import attrs
+
+from tocsin._errors import SecretUnavailable
+
+
+@attrs.frozen
+class FromEnv:
+    """A secret that is kept in an environment variable."""
+
+    variable: str
+
+    def read(self) -> str:
+        try:
+            return os.environ[self.variable]
+        except KeyError:
+            raise SecretUnavailable(
+                f"the environment variable {self.variable} is not set: set it where the "
+                "program that delivers runs"
+            ) from None
+
+
+@attrs.frozen
+class FromFile:
+    """A secret that is the content of a file, without the white space around it."""
+
+    path: str
+
+    def read(self) -> str:
+        try:
+            with open(self.path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not needed here and costs import time
+                return file.read().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise SecretUnavailable(
+                f"the secret's file {self.path} cannot be read ({why}): make it, "
+                "readable by you alone"
+            ) from None
+
+
+@attrs.frozen(repr=False)
+class _Literal:
+    value: str
+
+    def read(self) -> str:
+        return self.value
+
+
+class Secret:
+    """A value that shows itself nowhere but through `reveal()`.
+
+    It is no ``str``: joining it, formatting it, `json.dumps` and pickling do not leak
+    it. A reference is resolved each time it is revealed, so that a rotated token is
+    picked up without a restart.
+    """
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: str | FromEnv | FromFile = "") -> None:
+        self._source = _Literal(source) if isinstance(source, str) else source
+
+    @property
+    def reference(self) -> FromEnv | FromFile | None:
+        """Where the value is kept, or None when the value was given itself."""
+        return None if isinstance(self._source, _Literal) else self._source
+
+    def reveal(self) -> str:
+        """Return the value itself; keep it in no variable that outlives the call.
+
+        Raises:
+            SecretUnavailable: The environment variable or the file cannot be read.
+
+        """
+        return self._source.read()
+
+    def __bool__(self) -> bool:
+        return self._source != _Literal("")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._source == other._source
+
+    def __hash__(self) -> int:
+        return hash(self._source)
+
+    def __repr__(self) -> str:
+        return f"Secret({self.reference!r})" if self.reference else "Secret('…')"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never pickled: pass its reference instead")
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+
+def redact(text: str, values: list[str]) -> str:
+    """Return the text with every one of the values (revealed secrets) blotted out."""
+    for value in sorted(values, key=len, reverse=True):
+        if value:
+            text = text.replace(value, "…")
+    return text
