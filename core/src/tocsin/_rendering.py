@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -78,9 +78,10 @@ def _cleaned(alert: Alert) -> Alert:
 
 def _cleaned_origin(origin: Origin) -> Origin:
     names = [field.name for field in attrs.fields(Origin) if field.name != "rank"]
-    return attrs.evolve(
-        origin, **{name: clean_line(getattr(origin, name)) for name in names}
-    )
+    changes: dict[str, Any] = {
+        name: clean_line(getattr(origin, name)) for name in names
+    }
+    return attrs.evolve(origin, **changes)
 
 
 def _notes(alert: Alert, circumstances: Circumstances) -> tuple[str, ...]:
