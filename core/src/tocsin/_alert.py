@@ -96,6 +96,13 @@ def _string(_: Alert, attribute: attrs.Attribute[str], value: object) -> None:
         raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
 
 
+def _identifier(_: Alert, attribute: attrs.Attribute[str], value: str) -> None:
+    if not (value.isascii() and value.replace("-", "").replace("_", "").isalnum()):
+        raise ValueError(
+            f"{attribute.name} must be ASCII letters, digits, - and _, not {value!r}"
+        )
+
+
 def _seconds(value: float | timedelta | None) -> float:
     if value is None:
         return DEFAULT_WAIT_DURATION
@@ -164,6 +171,7 @@ class Alert:
     )
     """Paths, bytes, `Attachment`s, figures; copied when the alert is admitted."""
     origin: Origin = attrs.field(factory=Origin, kw_only=True)
-    id: str = attrs.field(factory=new_id, kw_only=True)
+    id: str = attrs.field(factory=new_id, validator=_identifier, kw_only=True)
+    """The same wherever the alert goes: ASCII letters, digits, ``-`` and ``_``."""
     created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), kw_only=True)
     """When it happened, with a time zone."""

@@ -3,7 +3,8 @@
     TocsinError
     ├── ConfigError          the configuration has mistakes: all of them, each with its place
     ├── RunFinished          a run was used after finish()
-    ├── PluginError          an installed plugin cannot be loaded, or two claim one name
+    ├── PluginError          a provider is not installed, or two plugins claim its name
+    │   └── PluginBroken         … or the plugin that has it cannot be loaded
     ├── SecretUnavailable    a secret's reference (environment, file) does not resolve
     ├── EnvelopeError        a stored alert cannot be read
     │   └── EnvelopeTooNew   … because a newer Tocsin wrote it
@@ -67,7 +68,11 @@ class RunFinished(TocsinError):  # noqa: N818 - it says what happened
 
 
 class PluginError(TocsinError):
-    """An installed plugin cannot be loaded, or two of them claim one name."""
+    """No installed plugin has the provider, or two of them claim its name."""
+
+
+class PluginBroken(PluginError):  # noqa: N818 - it says what happened
+    """The plugin that has the provider cannot be loaded."""
 
 
 class SecretUnavailable(TocsinError):  # noqa: N818 - it says what happened

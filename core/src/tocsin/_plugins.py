@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import attrs
 
-from tocsin._errors import PluginError
+from tocsin._errors import PluginBroken, PluginError
 from tocsin._provider import Provider
 
 if TYPE_CHECKING:
@@ -37,15 +39,14 @@ def load(name: str) -> type[Provider]:
     """Import the one plugin that registers this name and return its provider.
 
     Raises:
-        PluginError: No installed package registers the name, two do, or the one that
-            does is broken. The message names the packages.
+        PluginError: No installed package registers the name, or two do.
+        PluginBroken: The package that does is broken; the message names it.
 
     """
-    entries = _entry_points(name)
+    entries = [entry for entry in _entry_points() if entry.name == name]
     if not entries:
-        raise PluginError(
-            f"no installed provider is called {name!r}: pip install tocsin-{name}"
-        )
+        _entry_points.cache_clear()  # it may be installed while we run, in a notebook
+        raise PluginError(_not_installed(name))
     owners = sorted({" ".join(_distribution(entry)) for entry in entries})
     if len(owners) > 1:
         raise PluginError(
@@ -55,14 +56,18 @@ def load(name: str) -> type[Provider]:
     return _load(entries[0], owners[0])
 
 
-def _entry_points(name: str | None = None) -> list[EntryPoint]:
+def _not_installed(name: str) -> str:
+    close = get_close_matches(name, {entry.name for entry in _entry_points()}, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else f"pip install tocsin-{name}"
+    return f"no provider {name!r} is installed: {remedy}"
+
+
+@functools.cache
+def _entry_points() -> tuple[EntryPoint, ...]:
+    """Look through everything that is installed: tens of milliseconds."""
     from importlib.metadata import entry_points
 
-    return list(
-        entry_points(group=GROUP)
-        if name is None
-        else entry_points(group=GROUP, name=name)
-    )
+    return tuple(entry_points(group=GROUP))
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
@@ -86,7 +91,7 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     try:
         _call_register(entry.load(), registrar)
     except Exception as error:
-        raise PluginError(
+        raise PluginBroken(
             f"the provider {entry.name!r} of {owner} is broken "
             f"({type(error).__name__}: {error}): upgrade or uninstall {owner}"
         ) from error
@@ -94,7 +99,7 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
         if provider.name == entry.name:
             return provider
     offered = ", ".join(repr(p.name) for p in registrar.providers) or "nothing"
-    raise PluginError(
+    raise PluginBroken(
         f"the entry point {entry.name!r} of {owner} offers {offered}: "
         "its provider must bear the entry point's name"
     )

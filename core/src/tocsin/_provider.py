@@ -102,6 +102,7 @@ class Sender(Protocol):
         """Let go of the connection. It is called once, after the last attempt."""
 
 
+@attrs.frozen
 class Provider:
     """A kind of channel: its settings, and how a message gets there.
 

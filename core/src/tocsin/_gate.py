@@ -1,0 +1,74 @@
+"""The local memory of open windows: it answers a suppressed call without the disk."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from tocsin._throttle import NONE_SUPPRESSED, Suppression, suppressed_until
+
+if TYPE_CHECKING:
+    from tocsin._alert import AlertLevel
+    from tocsin._throttle import Window
+
+MAX_WINDOWS = 10_000
+"""Keys remembered; the oldest is forgotten first, and then asks the store again."""
+
+
+class Gate:
+    """Remembers the last admission of each key, and counts what it suppressed since.
+
+    It suppresses only what the store would suppress too. Its counts are taken from it to
+    be written down.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._windows: dict[str, Window] = {}
+        self._unwritten: dict[str, Suppression] = {}
+
+    def suppress(
+        self, key: str, level: AlertLevel, wait_duration: float, now: float
+    ) -> float | None:
+        """Count the alert and return until when it is suppressed; None: ask the store."""
+        until = suppressed_until(self._windows.get(key), level, wait_duration, now)
+        if until is not None:
+            with self._lock:
+                known = self._unwritten.get(key, NONE_SUPPRESSED)
+                self._unwritten[key] = known + Suppression(1, now)
+        return until
+
+    def unwritten(self, key: str) -> int:
+        """Return how many of this key are counted here, and not written yet."""
+        return self._unwritten.get(key, NONE_SUPPRESSED).count
+
+    def remember(self, key: str, window: Window) -> None:
+        """Take note of an admission."""
+        with self._lock:
+            self._windows.pop(key, None)
+            self._windows[key] = window
+            if len(self._windows) > MAX_WINDOWS:
+                del self._windows[next(iter(self._windows))]
+
+    def take(self, key: str) -> Suppression:
+        """Hand over the unwritten count of one key."""
+        with self._lock:
+            return self._unwritten.pop(key, NONE_SUPPRESSED)
+
+    def take_all(self) -> dict[str, Suppression]:
+        """Hand over every unwritten count."""
+        with self._lock:
+            taken, self._unwritten = self._unwritten, {}
+        return taken
+
+    def give_back(self, suppressed: dict[str, Suppression]) -> None:
+        """Take counts back that could not be written."""
+        with self._lock:
+            for key, more in suppressed.items():
+                known = self._unwritten.get(key, NONE_SUPPRESSED)
+                self._unwritten[key] = known + more
+
+    def after_fork_in_child(self) -> None:
+        """Keep the windows; the counts are the parent's to write."""
+        self._lock = threading.Lock()
+        self._unwritten = {}

@@ -1,0 +1,469 @@
+"""The only sequencer of the raise path: throttle, route, submit; it owns the spill."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import attrs
+
+from tocsin import _places as places
+from tocsin._attachment import copy_all
+from tocsin._courier import LEASE, Courier
+from tocsin._errors import StoreBusy, StoreError, StoreFull
+from tocsin._gate import Gate
+from tocsin._results import (
+    Admitted,
+    Deferred,
+    Disabled,
+    Refused,
+    Result,
+    Suppressed,
+    Unrouted,
+)
+from tocsin._routing import plan
+from tocsin._spill import Spill
+from tocsin._store import Granted, Status, Submission, Withheld
+from tocsin._throttle import Window, throttle_key, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from tocsin._alert import Alert, Origin
+    from tocsin._settings import Settings
+    from tocsin._store import DeliveryRecord
+    from tocsin._store.sqlite import SqliteStore
+
+_PATIENCE = 5.0  # seconds that background work waits for the store to open
+_PRUNE_EVERY = 3600.0  # seconds
+
+T = TypeVar("T")
+
+_log = logging.getLogger("tocsin")
+
+
+class Mode(Enum):
+    """What a notifier does with an alert."""
+
+    ONLINE = "online"
+    """Keep it and deliver it."""
+    OFFLINE = "offline"
+    """Keep it; whoever is online with this configuration delivers it later."""
+    DISABLED = "disabled"
+    """Nothing."""
+
+    @classmethod
+    def parse(cls, mode: Mode | str | None) -> Mode:
+        """Return the mode; None means `TOCSIN_MODE`, and that defaults to online.
+
+        Raises:
+            ValueError: It names no mode.
+
+        """
+        if isinstance(mode, cls):
+            return mode
+        named = mode if mode is not None else os.environ.get("TOCSIN_MODE") or "online"
+        try:
+            return cls(str(named).lower())
+        except ValueError:
+            raise ValueError(
+                f"mode must be 'online', 'offline' or 'disabled', not {named!r}"
+            ) from None
+
+
+class Notifier:
+    """Takes alerts, decides on them, keeps them, and has them delivered.
+
+    It raises for mistakes in code and configuration, and for nothing else: a provider, a
+    network or a disk that fails is recorded and told. It is safe to use from any thread.
+    Close it, or use it in a ``with``, so that what is under way gets its time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        namespace: str,
+        mode: Mode | str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Make a notifier from settings made in code; nothing is opened yet.
+
+        `namespace` sets its deliveries apart from those of others that share the state
+        directory: choose a word of your own, and keep it. `clock` gives seconds since the
+        epoch.
+        """
+        self.settings = settings
+        self.namespace = namespace
+        self.mode = Mode.parse(mode)
+        self._clock = clock
+        self._state_dir = places.state_dir(settings.state_dir)
+        self._gate = Gate()
+        self._spill = self._new_spill()
+        self._store: SqliteStore | None = None
+        self._lost = 0
+        self._pruned_at = 0.0
+        self._courier = Courier(
+            self.store,
+            settings,
+            clock=clock,
+            chores=self._do_chores,
+            on_settled=self._note_settled,
+        )
+        self._begin()
+        _notifiers.add(self)
+
+    def _begin(self) -> None:
+        self._opening = threading.Lock()
+        self._settled = threading.Condition()
+        self._is_used = False
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        mode: Mode | str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """Make a notifier from a configuration file.
+
+        Without a path it is `TOCSIN_CONFIG`, else the user's own file, else no channels.
+
+        Raises:
+            ConfigError: The file has mistakes; the error holds all of them.
+
+        """
+        from tocsin._config import load
+
+        settings = load(path)
+        return cls(settings, namespace=settings.source, mode=mode, clock=clock)
+
+    def __enter__(self) -> Self:
+        """Start delivering what earlier processes left."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Notifier {self.namespace or '(no configuration)'} {self.mode.value}>"
+
+    def check(self, origin: Origin) -> None:
+        """Make sure that alerts from there may be raised, before one is.
+
+        Raises:
+            ConfigError: The team is unknown, or the user is not among its members.
+
+        """
+        self.settings.check(self._placed(origin))
+
+    def start(self) -> None:
+        """Deliver in the background from now on, beginning with what was left over."""
+        self._is_used = True
+        if self.mode is Mode.ONLINE and self.settings.channels:
+            self._courier.start()
+
+    def notify(self, alert: Alert, *, team: str = "", project: str = "") -> Result:
+        """Raise an alert: throttle, route and keep it; it is delivered in the background.
+
+        `team` and `project`, where given, become the alert's; its user and host are
+        filled in. The call takes microseconds, and `Settings.submit_timeout` at the most.
+
+        Raises:
+            ConfigError: The team is unknown, or the user is not among its members.
+
+        """
+        if self.mode is Mode.DISABLED:
+            return Disabled()
+        alert = attrs.evolve(alert, origin=self._placed(alert.origin, team, project))
+        self.settings.check(alert.origin)
+        now = self._clock()
+        key = throttle_key(alert)
+        until = self._gate.suppress(key, alert.level, alert.wait_duration, now)
+        if until is not None:
+            count = self._gate.unwritten(key)
+            return Suppressed(count=count, until=datetime.fromtimestamp(until, UTC))
+        return self._submit(key, _with_copies(alert), now)
+
+    def _placed(self, origin: Origin, team: str = "", project: str = "") -> Origin:
+        return attrs.evolve(
+            origin,
+            user=origin.user or self.settings.user or places.login(),
+            host=origin.host or places.host(),
+            team=team or origin.team,
+            project=project or origin.project,
+        )
+
+    def _submit(self, key: str, alert: Alert, now: float) -> Result:
+        channels = plan(alert, self.settings.subscriptions)
+        suppressed = self._gate.take(key)
+        submission = Submission(
+            alert=alert,
+            key=key,
+            plan=channels,
+            suppressed=suppressed,
+            lease=LEASE if self._may_lease(channels) else 0.0,
+        )
+        timeout = self.settings.submit_timeout
+        try:
+            store = self.store(timeout)
+            verdict = store.submit(submission, now, timeout=timeout)
+        except StoreFull as error:
+            self._gate.give_back({key: suppressed})
+            return self._refuse(str(error))
+        except StoreError as error:
+            self._gate.give_back({key: suppressed})
+            self._gate.remember(key, Window(now, alert.level))
+            return self._defer(alert, error)
+        return self._answer(key, alert, channels, verdict)
+
+    def _may_lease(self, channels: tuple[str, ...]) -> bool:
+        return self.mode is Mode.ONLINE and self._courier.has_room(channels)
+
+    def _answer(
+        self,
+        key: str,
+        alert: Alert,
+        channels: tuple[str, ...],
+        verdict: Granted | Withheld,
+    ) -> Result:
+        if isinstance(verdict, Withheld):
+            self._gate.remember(key, verdict.window)
+            until = datetime.fromtimestamp(verdict.until, UTC)
+            return Suppressed(count=verdict.suppressed.count, until=until)
+        if not channels:
+            return Unrouted(alert_id=alert.id)
+        if verdict.window is not None:
+            self._gate.remember(key, verdict.window)
+        self.start()
+        if verdict.claims:
+            self._courier.offer(verdict.claims)
+        elif self.mode is Mode.ONLINE:
+            self._courier.wake()
+        return Admitted(
+            alert_id=alert.id,
+            channels=channels,
+            suppressed=verdict.suppressed.count,
+            wait=self._waiter(alert.id),
+        )
+
+    def _defer(self, alert: Alert, error: StoreError) -> Result:
+        if self._spill is None:
+            return self._refuse(str(error))
+        try:
+            self._spill.write(alert)
+        except OSError as spilled:
+            return self._refuse(f"{error}; and the alert cannot be spilled: {spilled}")
+        self.start()
+        return Deferred(alert_id=alert.id, wait=self._waiter(alert.id))
+
+    def _refuse(self, reason: str) -> Refused:
+        self._lost += 1
+        _log.error("an alert is lost (%d so far): %s", self._lost, reason)
+        return Refused(reason=reason)
+
+    def store(self, timeout: float = _PATIENCE) -> SqliteStore:
+        """Return the store; it is opened at its first use.
+
+        Raises:
+            StoreBusy: It cannot be opened within `timeout` seconds.
+
+        """
+        if self._store is not None:
+            return self._store
+        if not self._opening.acquire(timeout=timeout):
+            raise StoreBusy("another thread is opening the store")
+        try:
+            if self._store is None:
+                self._store = self._open(timeout)
+            return self._store
+        finally:
+            self._opening.release()
+
+    def _open(self, timeout: float) -> SqliteStore:
+        from tocsin._store.sqlite import SqliteStore
+
+        path = self._state_dir
+        if path != places.MEMORY:
+            try:
+                Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+                store = SqliteStore(os.path.join(path, "tocsin.db"), self.namespace)  # noqa: PTH118 - a str for SQLite
+                store.open(self.settings.source, self._clock(), timeout=timeout)
+            except StoreBusy:
+                raise
+            except (OSError, StoreError) as error:
+                _log.warning(
+                    "alerts are kept in memory only, and are lost when the program ends: "
+                    "%s; make the folder writable, or set TOCSIN_STATE_DIR to another",
+                    error,
+                )
+            else:
+                return store
+        store = SqliteStore(places.MEMORY, self.namespace)
+        store.open(self.settings.source, self._clock(), timeout=timeout)
+        return store
+
+    def _new_spill(self) -> Spill | None:
+        if self._state_dir == places.MEMORY:
+            return None
+        import hashlib
+
+        name = hashlib.blake2b(self.namespace.encode(), digest_size=8).hexdigest()
+        return Spill(Path(self._state_dir) / "spill" / name)
+
+    def _do_chores(self) -> None:
+        self._write_counts()
+        if self._spill is not None:
+            self._spill.adopt(self._adopt)
+        now = self._clock()
+        if now - self._pruned_at > _PRUNE_EVERY:
+            self._pruned_at = now
+            self.store().prune(now - self.settings.retention)
+
+    def _write_counts(self) -> None:
+        counts = self._gate.take_all()
+        if not counts:
+            return
+        try:
+            self.store().count(counts, self._clock())
+        except StoreError:
+            self._gate.give_back(counts)
+            raise
+
+    def _adopt(self, alert: Alert) -> None:
+        submission = Submission(
+            alert=alert,
+            key=throttle_key(alert),
+            plan=plan(alert, self.settings.subscriptions),
+        )
+        self.store().submit(submission, self._clock(), timeout=_PATIENCE)
+        self._courier.wake()
+
+    def _note_settled(self) -> None:
+        with self._settled:
+            self._settled.notify_all()
+
+    def _waiter(
+        self, alert_id: str
+    ) -> Callable[[float | None], tuple[DeliveryRecord, ...]]:
+        def wait(timeout: float | None) -> tuple[DeliveryRecord, ...]:
+            return self._wait(alert_id, timeout)
+
+        return wait
+
+    def _wait(self, alert_id: str, timeout: float | None) -> tuple[DeliveryRecord, ...]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            deliveries = self.store().deliveries(alert_id)
+            if deliveries and all(d.status is not Status.PENDING for d in deliveries):
+                return deliveries
+            remaining = 1.0 if deadline is None else deadline - time.monotonic()
+            if remaining <= 0:
+                return deliveries
+            with self._settled:
+                self._settled.wait(min(remaining, 0.05))
+
+    def untold(self, scope: str) -> list[tuple[str, int]]:
+        """Return titles, and how often each was suppressed, that no alert told of yet.
+
+        `scope` is the job's id, or else the run's.
+        """
+        if not self._is_used:
+            return []
+        self._quietly(self._write_counts)
+        found = self._quietly(self.store().untold) or []
+        return [
+            (title, one.suppression.count)
+            for one in found
+            if (title := title_of(one.key, scope)) is not None
+        ]
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until what is due has been tried; False when `timeout` seconds are over.
+
+        A delivery that the service asked to try later is not due: it stays kept.
+        """
+        if self.mode is not Mode.ONLINE or not self.settings.channels:
+            self._quietly(self._do_chores)
+            return True
+        limit = self.settings.flush_timeout if timeout is None else timeout
+        return bool(self._quietly(lambda: self._courier.flush(limit)))
+
+    def close(self, timeout: float | None = None) -> None:
+        """Flush, stop the background threads and close the store.
+
+        It takes `timeout` seconds at the most; the default is `Settings.finish_timeout`.
+        What is left stays kept for the next process with this configuration.
+        """
+        limit = self.settings.finish_timeout if timeout is None else timeout
+        if self._is_used and self._courier.is_running:
+            self._quietly(lambda: self._courier.close(limit))
+        if self._store is not None:
+            self._quietly(self._write_counts)
+            self._store.close()
+        self._is_used = False
+
+    def _quietly(self, step: Callable[[], T]) -> T | None:
+        """Take a step that must not disturb the caller when the store fails."""
+        try:
+            return step()
+        except StoreError as error:
+            _log.warning("the store failed; what it holds is kept: %s", error)
+            return None
+
+    def _close_at_exit(self) -> None:
+        if self._is_used:
+            self.close(self.settings.flush_timeout)
+
+    def _after_fork_in_child(self) -> None:
+        self._begin()
+        self._gate.after_fork_in_child()
+        self._courier.after_fork_in_child()
+        if self._spill is not None:
+            self._spill.after_fork_in_child()
+        if self._store is not None and self._store.path == places.MEMORY:
+            self._store = None
+
+
+def _with_copies(alert: Alert) -> Alert:
+    if not alert.attachments:
+        return alert
+    copies, left_out = copy_all(alert.attachments)
+    told = [f"(attachment left out: {reason})" for reason in left_out]
+    text = "\n\n".join(filter(None, [alert.text, *told]))
+    return attrs.evolve(alert, attachments=copies, text=text)
+
+
+_notifiers: weakref.WeakSet[Notifier] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for notifier in list(_notifiers):
+        notifier._close_at_exit()  # noqa: SLF001 - ours
+
+
+def _after_fork_in_child() -> None:
+    for notifier in list(_notifiers):
+        notifier._after_fork_in_child()  # noqa: SLF001 - ours
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

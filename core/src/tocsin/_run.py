@@ -1,0 +1,342 @@
+"""The surface for scripts: `init`, `alert`, `Run`. All it does goes through a notifier."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any, Self
+
+from tocsin import _places as places
+from tocsin._alert import Alert, AlertLevel, Origin
+from tocsin._errors import ConfigError, RunFinished
+from tocsin._notifier import Mode, Notifier
+from tocsin._results import Disabled
+from tocsin._settings import Settings
+from tocsin._terminal import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+
+    from tocsin._attachment import Attachable
+    from tocsin._results import Result
+
+_log = logging.getLogger("tocsin")
+
+_FRAMES = 8  # of a traceback, the last ones
+
+_RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+"""In this order; never LOCAL_RANK, which is one alert for each node."""
+
+
+class Run:
+    """One run of a program: what it raises carries the run's origin.
+
+    Made by `init`. Use it in a ``with``, or call `finish` at the end; a script that does
+    neither is finished when the interpreter exits.
+    """
+
+    def __init__(self, notifier: Notifier, origin: Origin, tags: Iterable[str]) -> None:
+        self._notifier = notifier
+        self._tags = tuple(tags)
+        self._is_finished = False
+        self._is_crashed = False
+        self.origin = origin
+
+    @property
+    def id(self) -> str:
+        """The run's id; alerts are throttled within it, unless there is a job."""
+        return self.origin.run
+
+    @property
+    def name(self) -> str:
+        """The run's name, or its id."""
+        return self.origin.run_name or self.origin.run
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name}{' finished' if self._is_finished else ''}>"
+
+    def alert(
+        self,
+        title: str,
+        text: str = "",
+        level: AlertLevel | str | None = None,
+        wait_duration: float | timedelta | None = None,
+        *,
+        kind: str = "scriptable",
+        key: str = "",
+        tags: Iterable[str] = (),
+        fields: Mapping[str, object] | None = None,
+        url: str = "",
+        attachments: Iterable[Attachable] | Attachable = (),
+    ) -> Result:
+        """Raise an alert; the arguments are those of `Alert`.
+
+        It returns at once: what is admitted is kept, and delivered in the background.
+
+        Raises:
+            TypeError: A title or text is no ``str``, or a `wait_duration` is no time.
+            ValueError: The level is unknown, or the `wait_duration` is negative.
+            RunFinished: `finish` was called.
+
+        """
+        if self._is_finished:
+            raise RunFinished(
+                f"the run {self.name} is finished: raise alerts before finish(), or start "
+                "another run with tocsin.init()"
+            )
+        alert = Alert(
+            title,
+            text,
+            level,
+            wait_duration,
+            kind=kind,
+            key=key,
+            tags=(*self._tags, *tags),
+            fields=fields,
+            url=url,
+            attachments=attachments,
+            origin=self.origin,
+        )
+        result = self._notifier.notify(alert)
+        if not self._notifier.settings.channels:
+            echo(alert)
+        return result
+
+    def finish(self, *, timeout: float | None = None) -> None:
+        """End the run: deliver what is under way for at most `timeout` seconds.
+
+        The default is the configuration's `finish_timeout`, 5 seconds. What is left stays
+        kept, for the next process with this configuration or for ``tocsin drain``. A
+        second call does nothing.
+        """
+        if not self._is_finished:
+            self._is_finished = True
+            self._notifier.flush(
+                self._notifier.settings.finish_timeout if timeout is None else timeout
+            )
+            self._tell_suppressed()
+            self._notifier.close(0)
+
+    def _tell_suppressed(self) -> None:
+        scope = self.origin.job or self.origin.run
+        for title, count in self._notifier.untold(scope):
+            print(  # noqa: T201 - the surface for scripts speaks to the terminal
+                f"tocsin: {count:,} more like {title!r} suppressed in this run",
+                file=sys.stderr,
+            )
+
+    def _crashed(self, error: BaseException) -> None:
+        """Raise the one alert of an exception that nobody caught."""
+        if self._is_finished or self._is_crashed:
+            return
+        self._is_crashed = True
+        name = type(error).__name__
+        frames = traceback.format_tb(error.__traceback__)[-_FRAMES:]
+        self.alert(
+            f"{self.name or 'The program'} crashed: {name}",
+            f"{name}: {error}\n\n{''.join(frames)}".rstrip(),
+            AlertLevel.ERROR,
+            0,
+            kind="crashed",
+        )
+
+    def __enter__(self) -> Self:
+        """Return the run."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish; an exception that is on its way out raises the alert of a crash."""
+        if error is not None and isinstance(error, Exception):
+            self._crashed(error)
+        self.finish()
+
+
+class _DisabledRun(Run):
+    """A run in disabled mode takes any arguments, even none, as W&B's does."""
+
+    def alert(self, *_: Any, **__: Any) -> Result:  # noqa: ANN401 - any arguments
+        return Disabled()
+
+
+_lock = threading.RLock()
+_current: Run | None = None
+_default: Run | None = None
+
+
+def init(
+    project: str = "",
+    *,
+    name: str = "",
+    team: str = "",
+    job: str = "",
+    id: str = "",  # noqa: A002 - W&B's own name
+    tags: Iterable[str] = (),
+    config: str | os.PathLike[str] | None = None,
+    mode: Mode | str | None = None,
+) -> Run:
+    """Start a run and make it the current one; a run before it is finished.
+
+    Args:
+        project: What the run belongs to; subscriptions can choose by it.
+        name: What people call the run; default: its id.
+        team: Whose settings hold beside your own.
+        job: What all ranks and restarts of one job share: suppression then holds over
+            all of them. Default: `TORCHELASTIC_RUN_ID` (unless ``none``), or
+            `SLURM_JOB_ID`.
+        id: The run's id; give the same one to a run that is resumed, so that suppression
+            holds over the restart. Default: a random one.
+        tags: Added to every alert's.
+        config: A configuration file; default: `TOCSIN_CONFIG`, else the user's own.
+        mode: ``online``, ``offline`` (keep, deliver later) or ``disabled``; default:
+            `TOCSIN_MODE`, else online.
+
+    Raises:
+        ConfigError: The configuration has mistakes; the error holds all of them. Or the
+            team is unknown, or you are not among its members.
+        ValueError: The mode is none of the three.
+
+    """
+    global _current
+    chosen = Mode.parse(mode)
+    origin = Origin(
+        project=project,
+        team=team,
+        run=id or _new_run_id(),
+        run_name=name,
+        job=job or _detect_job(),
+        host=places.host(),
+        rank=_detect_rank(),
+    )
+    run = _start(origin, tags, config, chosen)
+    with _lock:
+        previous, _current = _current, run
+    if previous is not None:
+        previous.finish()
+    _install_hook()
+    return run
+
+
+def _start(
+    origin: Origin,
+    tags: Iterable[str],
+    config: str | os.PathLike[str] | None,
+    mode: Mode,
+) -> Run:
+    if mode is Mode.DISABLED:
+        return _DisabledRun(Notifier(Settings(), namespace="", mode=mode), origin, tags)
+    notifier = Notifier.from_config(config, mode=mode)
+    notifier.check(origin)
+    notifier.start()
+    return Run(notifier, origin, tags)
+
+
+def alert(
+    title: str,
+    text: str = "",
+    level: AlertLevel | str | None = None,
+    wait_duration: float | timedelta | None = None,
+    *,
+    kind: str = "scriptable",
+    key: str = "",
+    tags: Iterable[str] = (),
+    fields: Mapping[str, object] | None = None,
+    url: str = "",
+    attachments: Iterable[Attachable] | Attachable = (),
+) -> Result:
+    """Raise an alert in the current run, or in none.
+
+    The arguments are those of `Alert`. Without `init` it uses the configuration that it
+    finds; a configuration with mistakes is told once, and the alert is printed and kept.
+
+    Raises:
+        TypeError: A title or text is no ``str``, or a `wait_duration` is no time.
+        ValueError: The level is unknown, or the `wait_duration` is negative.
+
+    """
+    return _run().alert(
+        title,
+        text,
+        level,
+        wait_duration,
+        kind=kind,
+        key=key,
+        tags=tags,
+        fields=fields,
+        url=url,
+        attachments=attachments,
+    )
+
+
+def _run() -> Run:
+    global _default  # noqa: PLW0603 - made once, at the first alert
+    with _lock:
+        if _current is not None and not _current._is_finished:  # noqa: SLF001 - ours
+            return _current
+        if _default is None:
+            _default = _default_run()
+        return _default
+
+
+def _default_run() -> Run:
+    origin = Origin(job=_detect_job(), host=places.host(), rank=_detect_rank())
+    try:
+        return _start(origin, (), None, Mode.parse(None))
+    except (ConfigError, ValueError) as error:
+        _log.warning("alerts are only printed and kept: %s", error)
+        notifier = Notifier(Settings(), namespace="", mode=Mode.ONLINE)
+        return Run(notifier, origin, ())
+
+
+def _new_run_id() -> str:
+    """Return eight letters and digits, as W&B's ids are."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    return "".join(digits[byte % 36] for byte in os.urandom(8))
+
+
+def _detect_job() -> str:
+    elastic = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    if elastic and elastic != "none":  # torchrun's default, which all jobs share
+        return elastic
+    return os.environ.get("SLURM_JOB_ID", "")
+
+
+def _detect_rank() -> int | None:
+    for variable in _RANK_VARIABLES:
+        value = os.environ.get(variable, "")
+        if value.isdecimal():
+            return int(value)
+    return None
+
+
+class _CrashHook:
+    """Tells of an exception that nobody caught, then does what was done before."""
+
+    def __init__(self, previous: Callable[..., object]) -> None:
+        self._previous = previous
+
+    def __call__(
+        self,
+        kind: type[BaseException],
+        error: BaseException,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if _current is not None and isinstance(error, Exception):
+                _current._crashed(error)  # noqa: SLF001 - ours
+        finally:
+            self._previous(kind, error, trace)
+
+
+def _install_hook() -> None:
+    if not isinstance(sys.excepthook, _CrashHook):
+        sys.excepthook = _CrashHook(sys.excepthook)

@@ -1,0 +1,107 @@
+"""Where alerts wait that the store did not take in time: one append-only file a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from tocsin._alert import new_id
+from tocsin._envelope import decode_whole, encode_whole
+from tocsin._errors import EnvelopeError, EnvelopeTooNew
+
+try:
+    import fcntl
+except ImportError:  # Windows: a process adopts only what no other has open
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from tocsin._alert import Alert
+
+
+class Spill:
+    """The spill files of one namespace in one folder.
+
+    A file is written by one process until another takes it over: it renames the file
+    while it holds its lock, so that no line is written to a file that was read already.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mine = folder / f"{os.getpid()}-{new_id()}.jsonl"
+
+    def write(self, alert: Alert) -> None:
+        """Append the alert. It survives this process once this returns.
+
+        Raises:
+            OSError: The folder cannot be written, or the disk is full.
+
+        """
+        # a line torn by a full disk must not take the next one along: begin a new one
+        line = b"\n" + encode_whole(alert).encode() + b"\n"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            with self._mine.open("ab") as file, _locked(file):
+                if not _is_at(file, self._mine):
+                    continue  # it was taken over between opening and locking
+                file.write(line)
+                return
+
+    def adopt(self, submit: Callable[[Alert], None]) -> int:
+        """Submit what waits here and forget it; return how many alerts that were.
+
+        Submitting twice must be harmless: a crash in between starts the file again.
+        """
+        adopted = 0
+        for path in sorted(self._folder.glob("*.jsonl*")):
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+                adopted += _adopt_file(path, submit)
+        return adopted
+
+    def after_fork_in_child(self) -> None:
+        """Write to a file of the child's own."""
+        self._mine = self._folder / f"{os.getpid()}-{new_id()}.jsonl"
+
+
+def _adopt_file(path: Path, submit: Callable[[Alert], None]) -> int:
+    taken = path if path.suffix == ".taken" else path.with_name(path.name + ".taken")
+    with path.open("rb") as file, _locked(file, wait=False):
+        if not _is_at(file, path):
+            return 0
+        path.rename(taken)
+        alerts = 0
+        with contextlib.suppress(EnvelopeTooNew):  # keep the file for a newer version
+            for line in file:
+                for alert in _read(line):
+                    submit(alert)
+                    alerts += 1
+            taken.unlink()
+        return alerts
+
+
+def _read(line: bytes) -> Iterator[Alert]:
+    try:
+        yield decode_whole(line.decode(errors="replace"))
+    except EnvelopeTooNew:
+        raise
+    except EnvelopeError:  # a blank line, or one torn by a full disk
+        return
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def _locked(file: BinaryIO, *, wait: bool = True) -> Iterator[None]:
+    """Hold the file's lock; closing the file lets go of it, and so does dying."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    yield

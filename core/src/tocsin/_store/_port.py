@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from tocsin._throttle import NONE_SUPPRESSED
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from tocsin._alert import Alert
+    from tocsin._provider import Receipt
+    from tocsin._retry import Outcome, Progress
+    from tocsin._throttle import Suppression, Window
+
+MAX_PENDING = 100_000
+"""Deliveries of one store that may be pending; past that, alerts are refused and told."""
+
+
+class Status(Enum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """An alert on its way into the store."""
+
+    alert: Alert
+    """Its attachments are copies."""
+    key: str
+    """The throttle's key."""
+    plan: Sequence[str]
+    """The channels it goes to; with none, it is recorded and opens no window."""
+    suppressed: Suppression = NONE_SUPPRESSED
+    """What was suppressed under this key and is not counted in the store yet."""
+    lease: float = 0.0
+    """Seconds for which the submitter keeps the deliveries for itself; 0: anyone's."""
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """A delivery in the hands of one worker, until its lease runs out."""
+
+    delivery_id: str
+    channel: str
+    place: tuple[int, int]
+    """The store's own address of it."""
+    token: int
+    """Proves the lease when the delivery is settled."""
+    lease_until: float
+    alert: Alert
+    progress: Progress
+    suppressed: Suppression = NONE_SUPPRESSED
+    """What was suppressed before this alert was admitted."""
+
+
+@attrs.frozen(kw_only=True)
+class Granted:
+    """The alert is admitted, and its deliveries are kept."""
+
+    window: Window | None
+    claims: tuple[Claim, ...] = ()
+    """The deliveries, when the submitter asked for a lease."""
+    suppressed: Suppression = NONE_SUPPRESSED
+
+
+@attrs.frozen(kw_only=True)
+class Withheld:
+    """The alert is one too many; it is counted."""
+
+    window: Window
+    until: float
+    suppressed: Suppression
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryRecord:
+    """What is known of one alert to one channel."""
+
+    id: str
+    channel: str
+    status: Status
+    attempts: int
+    due_at: datetime | None
+    """When it may be tried next; None when it is settled."""
+    settled_at: datetime | None
+    receipt: Receipt | None
+    """What the service said, when it is delivered."""
+    reason: str
+    """Why it is not delivered yet, or failed; empty when nothing was tried."""
+    remedy: str
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """An alert in the history."""
+
+    alert: Alert
+    """Without its attachments' contents."""
+    namespace: str
+    deliveries: tuple[DeliveryRecord, ...]
+    suppressed: Suppression
+
+
+@attrs.frozen(kw_only=True)
+class SuppressedKey:
+    """A key under which alerts were suppressed that no later alert has told of yet."""
+
+    key: str
+    suppression: Suppression
+
+
+@attrs.frozen(kw_only=True)
+class Namespace:
+    """A configuration, or an embedding program, that has used a store."""
+
+    name: str
+    config: str
+    """The configuration file; empty for an embedding program."""
+    pending: int
+    """Deliveries that are neither delivered nor failed."""
+
+
+class Store(Protocol):
+    """Keeps one namespace's alerts. Times are seconds since the epoch.
+
+    Every method may be called from any thread, and raises `StoreError` (`StoreBusy` when
+    another process holds the store for too long).
+    """
+
+    def submit(
+        self, submission: Submission, now: float, *, timeout: float
+    ) -> Granted | Withheld:
+        """Admit the alert and keep its deliveries, or count it: one atomic step.
+
+        An alert whose id is already there is granted again, with nothing new kept.
+
+        Raises:
+            StoreBusy: It did not answer within `timeout` seconds.
+            StoreFull: `MAX_PENDING` deliveries are pending.
+
+        """
+
+    def claim(
+        self, channels: Mapping[str, int], *, lease: float, now: float
+    ) -> list[Claim]:
+        """Take deliveries that are due, oldest first, at most so many for each channel.
+
+        A delivery that was claimed `MAX_CLAIMS` times without an outcome is failed.
+        """
+
+    def settle(self, claim: Claim, outcome: Outcome, now: float) -> bool:
+        """Write down what became of a claim; False when its lease was lost: refused."""
+
+    def release(self, claims: Iterable[Claim], now: float, *, delay: float = 0) -> None:
+        """Give claims back that were never tried; they do not count."""
+
+    def count(self, suppressed: Mapping[str, Suppression], now: float) -> None:
+        """Add to the counts of what was suppressed, by key."""
+
+    def next_due(self, channels: Collection[str]) -> float | None:
+        """Return when a delivery on one of the channels may be claimed next."""
+
+    def pending(self, channels: Collection[str] | None = None) -> int:
+        """Return how many deliveries are neither delivered nor failed."""
+
+    def deliveries(self, alert_id: str) -> tuple[DeliveryRecord, ...]:
+        """Return the deliveries of one alert, in the order of the plan."""
+
+    def history(
+        self,
+        *,
+        limit: int,
+        failed_only: bool = False,
+        after: str = "",
+    ) -> list[Record]:
+        """Return the newest alerts, oldest first; only those with an id past `after`."""
+
+    def find(self, prefix: str) -> list[str]:
+        """Return the ids of the deliveries whose id, or whose alert's, begins so."""
+
+    def requeue(self, delivery_id: str, now: float) -> bool:
+        """Make a delivery pending again, as if it had never been tried."""
+
+    def untold(self) -> list[SuppressedKey]:
+        """Return the suppressed alerts that no later alert has told of."""
+
+    def prune(self, before: float) -> int:
+        """Forget what was settled, and windows that were opened, before this time."""
+
+    def close(self) -> None:
+        """Let go of files and connections; the store may not be used again."""

@@ -1,0 +1,183 @@
+"""Rows of the SQLite store, from and to values. Each takes an open transaction."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin._attachment import Attachment
+from tocsin._envelope import decode
+from tocsin._errors import EnvelopeError
+from tocsin._provider import Receipt
+from tocsin._retry import Delivered, Failed
+from tocsin._store._port import DeliveryRecord, Record, Status
+from tocsin._throttle import Suppression
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+Place = tuple[int, int]
+"""A delivery's primary key: the alert's sequence number, the position in its plan."""
+
+CLAIMED = (
+    "alert",
+    "position",
+    "channel",
+    "claims",
+    "attempts",
+    "ambiguous",
+    "first_attempt_at",
+    "state",
+    "suppressed",
+    "suppressed_since",
+    "envelope",
+)
+"""The columns that a claim is made from."""
+
+
+def is_known(db: sqlite3.Connection, alert_id: str) -> bool:
+    """Say whether an alert of this id is there."""
+    found = db.execute("SELECT 1 FROM alerts WHERE id = ?", (alert_id,))
+    return found.fetchone() is not None
+
+
+def put_attachments(db: sqlite3.Connection, seq: int, items: Iterable[object]) -> None:
+    """Keep the contents of an alert's attachments."""
+    db.executemany(
+        "INSERT INTO attachments VALUES (?, ?, ?, ?, ?)",
+        [
+            (seq, position, storable(item.name), item.content_type, item.content)
+            for position, item in enumerate(items)
+            if isinstance(item, Attachment)
+        ],
+    )
+
+
+def attachments(db: sqlite3.Connection, seq: int) -> list[Attachment]:
+    """Return an alert's attachments."""
+    found = db.execute(
+        "SELECT name, content, content_type FROM attachments WHERE alert = ? "
+        "ORDER BY position",
+        (seq,),
+    )
+    return [Attachment(*row) for row in found]
+
+
+def drop_attachments(db: sqlite3.Connection, seq: int) -> None:
+    """Forget the contents, unless a delivery may still need them."""
+    db.execute(
+        "DELETE FROM attachments WHERE alert = ?1 AND NOT EXISTS "
+        "(SELECT 1 FROM deliveries WHERE alert = ?1 AND status <> 'delivered')",
+        (seq,),
+    )
+
+
+def holds_lease(db: sqlite3.Connection, place: Place, token: int) -> bool:
+    """Say whether this token is still the one that the delivery was claimed with."""
+    found = db.execute(
+        "SELECT 1 FROM deliveries WHERE alert = ? AND position = ? AND token = ? "
+        "AND status = 'pending'",
+        (*place, token),
+    )
+    return found.fetchone() is not None
+
+
+def finish(
+    db: sqlite3.Connection, place: Place, outcome: Delivered | Failed, now: float
+) -> None:
+    """Write the end of a delivery down."""
+    if isinstance(outcome, Delivered):
+        (Status.DELIVERED, json.dumps(attrs.asdict(outcome.receipt)), "", "")
+    else:
+        (
+            Status.FAILED,
+            None,
+            storable(outcome.reason),
+            storable(outcome.remedy),
+        )
+    status, reason, remedy = Status.FAILED, "", ""
+    receipt: str | None = None
+    if isinstance(outcome, Delivered):
+        status = Status.DELIVERED
+        receipt = json.dumps(attrs.asdict(outcome.receipt))
+    else:
+        reason, remedy = storable(outcome.reason), storable(outcome.remedy)
+    db.execute(
+        "UPDATE deliveries SET status = ?, receipt = ?, reason = ?, remedy = ?, "
+        "due = NULL, token = 0, claims = 0, settled_at = ? WHERE alert = ? AND position = ?",
+        (status.value, receipt, reason, remedy, now, *place),
+    )
+
+
+def record(  # noqa: PLR0917 - the columns, in their order
+    db: sqlite3.Connection,
+    alert_id: str,
+    namespace: str,
+    count: int,
+    since: float | None,
+    envelope: str,
+) -> Record | None:
+    """Return an alert of the history, or None when it cannot be read."""
+    try:
+        alert = decode(envelope)
+    except EnvelopeError:
+        return None
+    return Record(
+        alert=alert,
+        namespace=namespace,
+        deliveries=deliveries(db, alert_id),
+        suppressed=Suppression(count, since),
+    )
+
+
+def deliveries(db: sqlite3.Connection, alert_id: str) -> tuple[DeliveryRecord, ...]:
+    """Return what is known of an alert's deliveries."""
+    found = db.execute(
+        "SELECT id, channel, status, attempts, due, settled_at, receipt, reason, remedy "
+        "FROM alerts JOIN deliveries ON alert = seq WHERE id = ? ORDER BY position",
+        (alert_id,),
+    )
+    return tuple(_delivery(*row) for row in found.fetchall())
+
+
+def _delivery(  # noqa: PLR0917 - the columns, in their order
+    alert_id: str,
+    channel: str,
+    status: str,
+    attempts: int,
+    due: float | None,
+    settled_at: float | None,
+    receipt: str | None,
+    reason: str,
+    remedy: str,
+) -> DeliveryRecord:
+    return DeliveryRecord(
+        id=f"{alert_id}.{channel}",
+        channel=channel,
+        status=Status(status),
+        attempts=attempts,
+        due_at=_moment(due),
+        settled_at=_moment(settled_at),
+        receipt=None if receipt is None else Receipt(**json.loads(receipt)),
+        reason=reason,
+        remedy=remedy,
+    )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def token() -> int:
+    """Return a number that nobody else has."""
+    return int.from_bytes(os.urandom(7)) + 1
+
+
+def storable(text: str) -> str:
+    """Return text that SQLite takes: without lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tocsin._alert import AlertLevel
+from tocsin._envelope import decode, encode
+from tocsin._errors import EnvelopeError, EnvelopeTooNew, StoreFull
+from tocsin._retry import MAX_CLAIMS, Delivered, Failed, Pending, Progress
+from tocsin._store import _rows as rows
+from tocsin._store._database import Database
+from tocsin._store._port import (
+    MAX_PENDING,
+    Claim,
+    DeliveryRecord,
+    Granted,
+    Namespace,
+    Record,
+    SuppressedKey,
+    Withheld,
+)
+from tocsin._throttle import NONE_SUPPRESSED, Suppression, Window, suppressed_until
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from tocsin._retry import Outcome
+    from tocsin._store._port import Submission
+
+_PATIENCE = 5.0  # seconds that the background waits for another process
+_RECOUNT_AFTER = 1000  # submissions between two counts of what is pending
+_UNREADABLE_DELAY = (
+    3600.0  # seconds until an alert of a newer version is looked at again
+)
+_PRUNED_AT_ONCE = 500  # rows, so that a caller never waits for the whole of it
+
+
+class SqliteStore:
+    """The store in a SQLite file, shared by processes, or in memory (``:memory:``).
+
+    A write survives the process at once, and a power cut after a moment: WAL mode with
+    ``synchronous = NORMAL``.
+    """
+
+    def __init__(
+        self, path: str, namespace: str, *, max_pending: int = MAX_PENDING
+    ) -> None:
+        self.path = path
+        self.namespace = namespace
+        self._database = Database(path)
+        self._max_pending = max_pending
+        self._room = 0  # submissions until pending deliveries are counted again
+
+    def open(self, config: str, now: float, *, timeout: float) -> None:
+        """Make the file if need be, and record which configuration the namespace has."""
+        with self._database.transaction(timeout) as db:
+            db.execute(
+                "INSERT INTO namespaces VALUES (?, ?, ?) ON CONFLICT (namespace) "
+                "DO UPDATE SET config = excluded.config, seen_at = excluded.seen_at",
+                (self.namespace, config, now),
+            )
+
+    def submit(
+        self, submission: Submission, now: float, *, timeout: float
+    ) -> Granted | Withheld:
+        """See `Store.submit`."""
+        with self._database.transaction(timeout) as db:
+            if rows.is_known(db, submission.alert.id):
+                return Granted(window=None)
+            if not submission.plan:
+                self._record(db, submission, NONE_SUPPRESSED, now)
+                return Granted(window=None)
+            return self._admit(db, submission, now)
+
+    def _admit(
+        self, db: sqlite3.Connection, submission: Submission, now: float
+    ) -> Granted | Withheld:
+        alert = submission.alert
+        window, suppressed = self._window(db, submission.key)
+        suppressed += submission.suppressed
+        until = suppressed_until(window, alert.level, alert.wait_duration, now)
+        if window is not None and until is not None:
+            suppressed += Suppression(1, now)
+            self._put_window(db, submission.key, window, suppressed)
+            return Withheld(window=window, until=until, suppressed=suppressed)
+        self._make_room(db, len(submission.plan))
+        opened = Window(now, alert.level)
+        self._put_window(db, submission.key, opened, NONE_SUPPRESSED)
+        seq = self._record(db, submission, suppressed, now)
+        claims = self._enqueue(db, seq, submission, suppressed, now)
+        return Granted(window=opened, claims=claims, suppressed=suppressed)
+
+    def _window(
+        self, db: sqlite3.Connection, key: str
+    ) -> tuple[Window | None, Suppression]:
+        row = db.execute(
+            "SELECT admitted_at, level, suppressed, suppressed_since FROM windows "
+            "WHERE namespace = ? AND key = ?",
+            (self.namespace, key),
+        ).fetchone()
+        if row is None:
+            return None, NONE_SUPPRESSED
+        return Window(row[0], AlertLevel(row[1])), Suppression(row[2], row[3])
+
+    def _put_window(
+        self,
+        db: sqlite3.Connection,
+        key: str,
+        window: Window,
+        suppressed: Suppression,
+    ) -> None:
+        db.execute(
+            "INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                self.namespace,
+                key,
+                window.admitted_at,
+                window.level.value,
+                suppressed.count,
+                suppressed.since,
+            ),
+        )
+
+    def _make_room(self, db: sqlite3.Connection, wanted: int) -> None:
+        if self._room < wanted:
+            self._room = min(self._max_pending - self._pending(db), _RECOUNT_AFTER)
+        if self._room < wanted:
+            raise StoreFull(
+                f"{self._max_pending:,} deliveries are pending in {self.path}: see "
+                "`tocsin log` for why, and `tocsin drain` to send them"
+            )
+        self._room -= wanted
+
+    def _record(
+        self,
+        db: sqlite3.Connection,
+        submission: Submission,
+        suppressed: Suppression,
+        now: float,
+    ) -> int:
+        alert = submission.alert
+        seq = db.execute(
+            "INSERT INTO alerts (id, namespace, submitted_at, suppressed, "
+            "suppressed_since, envelope) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                alert.id,
+                self.namespace,
+                now,
+                suppressed.count,
+                suppressed.since,
+                encode(alert),
+            ),
+        ).lastrowid
+        assert seq is not None
+        if alert.attachments:
+            rows.put_attachments(db, seq, alert.attachments)
+        return seq
+
+    def _enqueue(
+        self,
+        db: sqlite3.Connection,
+        seq: int,
+        submission: Submission,
+        suppressed: Suppression,
+        now: float,
+    ) -> tuple[Claim, ...]:
+        if not submission.lease:
+            db.executemany(
+                "INSERT INTO deliveries (alert, position, namespace, channel, status, due) "
+                "VALUES (?, ?, ?, ?, 'pending', ?)",
+                [
+                    (seq, position, self.namespace, channel, now)
+                    for position, channel in enumerate(submission.plan)
+                ],
+            )
+            return ()
+        claims = tuple(
+            Claim(
+                delivery_id=f"{submission.alert.id}.{channel}",
+                channel=channel,
+                place=(seq, position),
+                token=rows.token(),
+                lease_until=now + submission.lease,
+                alert=submission.alert,
+                progress=Progress(attempt=1, ambiguous=0, first_attempt_at=now),
+                suppressed=suppressed,
+            )
+            for position, channel in enumerate(submission.plan)
+        )
+        db.executemany(
+            "INSERT INTO deliveries (alert, position, namespace, channel, status, due, "
+            "token, claims, attempts, first_attempt_at) "
+            "VALUES (?, ?, ?, ?, 'pending', ?, ?, 1, 1, ?)",
+            [
+                (
+                    *claim.place,
+                    self.namespace,
+                    claim.channel,
+                    claim.lease_until,
+                    claim.token,
+                    now,
+                )
+                for claim in claims
+            ],
+        )
+        return claims
+
+    def claim(
+        self, channels: Mapping[str, int], *, lease: float, now: float
+    ) -> list[Claim]:
+        """See `Store.claim`."""
+        claims: list[Claim] = []
+        with self._database.transaction(_PATIENCE) as db:
+            for channel, most in channels.items():
+                if most > 0 and not self._is_held(db, channel, now):
+                    claims += self._claim_channel(db, channel, most, lease, now)
+        return claims
+
+    def _is_held(self, db: sqlite3.Connection, channel: str, now: float) -> bool:
+        found = db.execute(
+            "SELECT 1 FROM holds WHERE namespace = ? AND channel = ? AND until > ?",
+            (self.namespace, channel, now),
+        )
+        return found.fetchone() is not None
+
+    def _claim_channel(
+        self,
+        db: sqlite3.Connection,
+        channel: str,
+        most: int,
+        lease: float,
+        now: float,
+    ) -> Iterator[Claim]:
+        found = db.execute(
+            f"SELECT {', '.join(rows.CLAIMED)} FROM deliveries JOIN alerts ON alerts.seq = alert "  # noqa: S608 - a constant
+            "WHERE status = 'pending' AND deliveries.namespace = ? AND channel = ? "
+            "AND due <= ? ORDER BY due, alert LIMIT ?",
+            (self.namespace, channel, now, most),
+        ).fetchall()
+        for row in found:
+            named = dict(zip(rows.CLAIMED, row, strict=True))
+            claim = self._claim_row(db, named, lease, now)
+            if claim is not None:
+                yield claim
+
+    def _claim_row(
+        self, db: sqlite3.Connection, row: dict[str, Any], lease: float, now: float
+    ) -> Claim | None:
+        place = (row["alert"], row["position"])
+        if row["claims"] >= MAX_CLAIMS:
+            reason = f"claimed {MAX_CLAIMS} times without an outcome: it ends whoever sends it"
+            rows.finish(db, place, Failed(reason=reason), now)
+            return None
+        try:
+            alert = decode(row["envelope"], rows.attachments(db, row["alert"]))
+        except EnvelopeTooNew:
+            db.execute(
+                "UPDATE deliveries SET due = ? WHERE alert = ? AND position = ?",
+                (now + _UNREADABLE_DELAY, *place),
+            )
+            return None
+        except EnvelopeError as error:
+            rows.finish(db, place, Failed(reason=str(error)), now)
+            return None
+        claim = Claim(
+            delivery_id=f"{alert.id}.{row['channel']}",
+            channel=row["channel"],
+            place=place,
+            token=rows.token(),
+            lease_until=now + lease,
+            alert=alert,
+            progress=Progress(
+                attempt=row["attempts"] + 1,
+                ambiguous=row["ambiguous"],
+                first_attempt_at=now
+                if row["first_attempt_at"] is None
+                else row["first_attempt_at"],
+                state=json.loads(row["state"]),
+            ),
+            suppressed=Suppression(row["suppressed"], row["suppressed_since"]),
+        )
+        db.execute(
+            "UPDATE deliveries SET due = ?, token = ?, claims = claims + 1, "
+            "attempts = attempts + 1, first_attempt_at = ? WHERE alert = ? AND position = ?",
+            (claim.lease_until, claim.token, claim.progress.first_attempt_at, *place),
+        )
+        return claim
+
+    def settle(self, claim: Claim, outcome: Outcome, now: float) -> bool:
+        """See `Store.settle`."""
+        with self._database.transaction(_PATIENCE) as db:
+            if not rows.holds_lease(db, claim.place, claim.token):
+                return False
+            if isinstance(outcome, Pending):
+                self._postpone(db, claim, outcome)
+            else:
+                rows.finish(db, claim.place, outcome, now)
+                if isinstance(outcome, Delivered) and claim.alert.attachments:
+                    rows.drop_attachments(db, claim.place[0])
+            return True
+
+    def _postpone(self, db: sqlite3.Connection, claim: Claim, outcome: Pending) -> None:
+        db.execute(
+            "UPDATE deliveries SET due = ?, token = 0, claims = 0, "
+            "ambiguous = ambiguous + ?, state = ?, reason = ?, remedy = ? "
+            "WHERE alert = ? AND position = ?",
+            (
+                outcome.due,
+                outcome.ambiguous,
+                json.dumps(outcome.state, default=str),
+                rows.storable(outcome.reason),
+                rows.storable(outcome.remedy),
+                *claim.place,
+            ),
+        )
+        if outcome.hold_until is not None:
+            db.execute(
+                "INSERT OR REPLACE INTO holds VALUES (?, ?, ?)",
+                (self.namespace, claim.channel, outcome.hold_until),
+            )
+
+    def release(self, claims: Iterable[Claim], now: float, *, delay: float = 0) -> None:
+        """See `Store.release`."""
+        with self._database.transaction(_PATIENCE) as db:
+            db.executemany(
+                "UPDATE deliveries SET due = ?, token = 0, claims = claims - 1, "
+                "attempts = attempts - 1, "
+                "first_attempt_at = CASE attempts WHEN 1 THEN NULL ELSE first_attempt_at END "
+                "WHERE alert = ? AND position = ? AND token = ? AND status = 'pending'",
+                [(now + delay, *claim.place, claim.token) for claim in claims],
+            )
+
+    def count(self, suppressed: Mapping[str, Suppression], now: float) -> None:
+        """See `Store.count`."""
+        with self._database.transaction(_PATIENCE) as db:
+            for key, more in suppressed.items():
+                window, known = self._window(db, key)
+                if window is None:  # it was pruned: keep the count, suppress nothing
+                    window = Window(now, AlertLevel.INFO)
+                self._put_window(db, key, window, known + more)
+
+    def next_due(self, channels: Collection[str]) -> float | None:
+        """See `Store.next_due`."""
+        with self._database.reading(_PATIENCE) as db:
+            dues = [
+                due
+                for channel in channels
+                if (due := self._next_due(db, channel)) is not None
+            ]
+        return min(dues, default=None)
+
+    def _next_due(self, db: sqlite3.Connection, channel: str) -> float | None:
+        due = db.execute(
+            "SELECT min(due) FROM deliveries "
+            "WHERE status = 'pending' AND namespace = ? AND channel = ?",
+            (self.namespace, channel),
+        ).fetchone()[0]
+        held = db.execute(
+            "SELECT until FROM holds WHERE namespace = ? AND channel = ?",
+            (self.namespace, channel),
+        ).fetchone()
+        return None if due is None else max(due, held[0] if held else due)
+
+    def pending(self, channels: Collection[str] | None = None) -> int:
+        """See `Store.pending`."""
+        with self._database.reading(_PATIENCE) as db:
+            if channels is None:
+                return self._pending(db)
+            return sum(self._pending(db, channel) for channel in channels)
+
+    def _pending(self, db: sqlite3.Connection, channel: str | None = None) -> int:
+        found = db.execute(
+            "SELECT count(*) FROM deliveries WHERE status = 'pending' "
+            "AND namespace = ?1 AND (?2 IS NULL OR channel = ?2)",
+            (self.namespace, channel),
+        )
+        return int(found.fetchone()[0])
+
+    def deliveries(self, alert_id: str) -> tuple[DeliveryRecord, ...]:
+        """See `Store.deliveries`."""
+        with self._database.reading(_PATIENCE) as db:
+            return rows.deliveries(db, alert_id)
+
+    def history(
+        self, *, limit: int, failed_only: bool = False, after: str = ""
+    ) -> list[Record]:
+        """See `Store.history`."""
+        failed = (
+            "AND seq IN (SELECT alert FROM deliveries WHERE status = 'failed' AND namespace = ?1)"
+            if failed_only
+            else ""
+        )
+        with self._database.reading(_PATIENCE) as db:
+            found = db.execute(
+                "SELECT id, namespace, suppressed, suppressed_since, envelope FROM alerts "  # noqa: S608 - constants
+                f"WHERE namespace = ?1 AND id > ?2 {failed} ORDER BY seq DESC LIMIT ?3",
+                (self.namespace, after, limit),
+            ).fetchall()
+            records = [rows.record(db, *row) for row in reversed(found)]
+        return [record for record in records if record is not None]
+
+    def find(self, prefix: str) -> list[str]:
+        """See `Store.find`."""
+        alert_id, _, channel = prefix.partition(".")
+        with self._database.reading(_PATIENCE) as db:
+            found = db.execute(
+                "SELECT id, channel FROM alerts JOIN deliveries ON alert = seq "
+                "WHERE alerts.namespace = ? AND id >= ? AND id < ? ORDER BY seq, position",
+                (self.namespace, alert_id, alert_id + "~"),
+            ).fetchall()
+        ids = [f"{row[0]}.{row[1]}" for row in found]
+        return [one for one in ids if one.startswith(prefix)] if channel else ids
+
+    def requeue(self, delivery_id: str, now: float) -> bool:
+        """See `Store.requeue`."""
+        alert_id, _, channel = delivery_id.partition(".")
+        with self._database.transaction(_PATIENCE) as db:
+            changed = db.execute(
+                "UPDATE deliveries SET status = 'pending', due = ?, token = 0, claims = 0, "
+                "attempts = 0, ambiguous = 0, first_attempt_at = NULL, settled_at = NULL, "
+                "state = '{}', receipt = NULL, reason = '', remedy = '' WHERE channel = ? "
+                "AND alert = (SELECT seq FROM alerts WHERE id = ? AND namespace = ?)",
+                (now, channel, alert_id, self.namespace),
+            )
+            return changed.rowcount > 0
+
+    def untold(self) -> list[SuppressedKey]:
+        """See `Store.untold`."""
+        with self._database.reading(_PATIENCE) as db:
+            found = db.execute(
+                "SELECT key, suppressed, suppressed_since FROM windows "
+                "WHERE namespace = ? AND suppressed > 0 ORDER BY suppressed_since",
+                (self.namespace,),
+            ).fetchall()
+        return [
+            SuppressedKey(key=key, suppression=Suppression(count, since))
+            for key, count, since in found
+        ]
+
+    def prune(self, before: float) -> int:
+        """See `Store.prune`."""
+        forgotten = 0
+        while pruned := self._prune_some(before):
+            forgotten += pruned
+        return forgotten
+
+    def _prune_some(self, before: float) -> int:
+        with self._database.transaction(_PATIENCE) as db:
+            old = db.execute(
+                "SELECT seq FROM alerts WHERE namespace = ? AND submitted_at < ? "
+                "AND id < ? AND NOT EXISTS (SELECT 1 FROM deliveries "
+                "WHERE alert = seq AND status = 'pending') LIMIT ?",
+                (self.namespace, before, f"{int(before * 1000):012x}", _PRUNED_AT_ONCE),
+            ).fetchall()
+            for table, column in (
+                ("attachments", "alert"),
+                ("deliveries", "alert"),
+                ("alerts", "seq"),
+            ):
+                db.executemany(f"DELETE FROM {table} WHERE {column} = ?", old)  # noqa: S608 - constants
+            db.execute(
+                "DELETE FROM windows WHERE namespace = ? AND admitted_at < ?",
+                (self.namespace, before),
+            )
+            return len(old)
+
+    def namespaces(self) -> list[Namespace]:
+        """Return everyone who uses this file."""
+        with self._database.reading(_PATIENCE) as db:
+            found = db.execute(
+                "SELECT namespace, config, (SELECT count(*) FROM deliveries AS d "
+                "WHERE d.status = 'pending' AND d.namespace = n.namespace) "
+                "FROM namespaces AS n ORDER BY namespace"
+            ).fetchall()
+        return [
+            Namespace(name=name, config=config, pending=pending)
+            for name, config, pending in found
+        ]
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._database.close()

@@ -1,0 +1,261 @@
+"""Tables become values, strictly: the only importer of cattrs."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NewType, TypeVar, get_args
+
+import attrs
+import cattrs
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationNote,
+)
+
+from tocsin._alert import AlertLevel
+from tocsin._errors import Problem
+from tocsin._secret import FromEnv, FromFile, Secret
+from tocsin._settings import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tocsin._provider import Provider
+    from tocsin._toml import Table
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Provider")
+
+Duration = NewType("Duration", float)
+"""Seconds, or a string such as ``"10m"``."""
+
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@attrs.frozen
+class Wish:
+    """The keys of a subscription."""
+
+    channels: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("*",)
+    min_level: AlertLevel = AlertLevel.INFO
+    projects: tuple[str, ...] = ("*",)
+    tags: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class UserTable(Wish):
+    """The keys of ``[user]``."""
+
+    name: str = ""
+    subscriptions: tuple[Wish, ...] = ()
+
+
+@attrs.frozen
+class TeamTable(Wish):
+    """The keys of ``[teams.NAME]``."""
+
+    members: tuple[str, ...] = ()
+    subscriptions: tuple[Wish, ...] = ()
+
+
+@attrs.frozen
+class TopTable:
+    """The keys above all tables; None is the default of `Settings`."""
+
+    state_dir: str | None = None
+    submit_timeout: Duration | None = None
+    timeout: Duration | None = None
+    give_up_after: Duration | None = None
+    flush_timeout: Duration | None = None
+    finish_timeout: Duration | None = None
+    retention: Duration | None = None
+
+
+class Structure:
+    """Structures tables, and adds what is wrong with them to the problems."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._folder = Path()
+        self._converter = self._new_converter()
+
+    def table(self, table: Table, cls: type[T]) -> T | None:
+        """Return the table as an instance of the class, or None when it is wrong."""
+        self._folder = Path(table.file).parent
+        try:
+            return self._converter.structure(table.values, cls)
+        except Exception as error:  # noqa: BLE001 - validators are anyone's code
+            for key, message in _mistakes(error, cls, table.key):
+                self._problems.append(Problem(table.file, key, message))
+            return None
+
+    def provider(self, table: Table, provider: type[P]) -> P | None:
+        """Return the table as a provider, or None when it is wrong."""
+        given = self.table(table, _stand_in(provider))
+        if given is None:
+            return None
+        try:
+            return provider(**attrs.asdict(given, filter=_is_given, recurse=False))
+        except Exception as error:  # noqa: BLE001 - validators are anyone's code
+            self._problems.append(Problem(table.file, table.key, str(error)))
+            return None
+
+    def _new_converter(self) -> cattrs.Converter:
+        converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+        for scalar in (str, bool, int, float):
+            converter.register_structure_hook(scalar, _scalar)
+        converter.register_structure_hook_func(lambda t: t == tuple[str, ...], _strings)
+        converter.register_structure_hook(AlertLevel, _level)
+        converter.register_structure_hook(Secret, self._secret)
+        converter.register_structure_hook_func(lambda t: t is Duration, _duration)
+        return converter
+
+    def _secret(self, value: object, _: object) -> Secret:
+        if isinstance(value, str):
+            return Secret(value)
+        if isinstance(value, Mapping) and len(value) == 1:
+            (kind, where), *_ = value.items()
+            if kind == "env" and isinstance(where, str) and where:
+                return Secret(FromEnv(where))
+            if kind == "file" and isinstance(where, str) and where:
+                return Secret(FromFile(str(self._folder / _expanded(where))))
+        raise ValueError('must be { env = "…" }, { file = "…" } or a string')
+
+
+_UNSET: Any = object()
+
+
+def _is_given(_: object, value: object) -> bool:
+    return value is not _UNSET
+
+
+def _stand_in(provider: type[Provider]) -> type[attrs.AttrsInstance]:
+    """Return a class with the provider's settings and nothing else.
+
+    Only the settings' own annotations are looked at: others may name what is imported
+    for type checkers alone.
+    """
+    fields = {
+        field.name: attrs.field(
+            type=_annotation(provider, field),
+            default=attrs.NOTHING if field.default is attrs.NOTHING else _UNSET,
+            kw_only=True,
+        )
+        for field in attrs.fields(provider)
+        if field.init
+    }
+    return attrs.make_class(provider.__name__, fields)
+
+
+def _annotation(provider: type, field: attrs.Attribute[Any]) -> Any:  # noqa: ANN401 - any annotation
+    if not isinstance(field.type, str):
+        return field.type
+    owners = (
+        base
+        for base in provider.__mro__
+        if field.name in vars(base).get("__annotations__", ())
+    )
+    owner = next(owners, provider)
+    return eval(field.type, vars(sys.modules[owner.__module__]))  # noqa: S307 - installed code
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no such user: reading it tells
+        return Path(path)
+
+
+_KINDS = {
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
+
+
+def _scalar(value: object, cls: type) -> object:
+    """Take the very type: TOML knows strings from numbers, and so does its author."""
+    if type(value) is cls:
+        return value
+    if cls is float and type(value) is int:
+        return float(value)
+    raise TypeError(f"must be {_KINDS[cls]}, not {_described(value)}")
+
+
+def _described(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "a table"
+    return "a list" if isinstance(value, list) else f"{type(value).__name__}"
+
+
+def _strings(value: object, _: object) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(
+        isinstance(item, str) for item in values
+    ):
+        raise TypeError(f"must be a list of strings, not {_described(value)}")
+    return tuple(values)
+
+
+def _level(value: object, _: object) -> AlertLevel:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be 'INFO', 'WARN' or 'ERROR'")
+    try:
+        return AlertLevel.parse(value)
+    except ValueError:
+        names = [level.value for level in AlertLevel]
+        raise ValueError(
+            f"{value!r} is no level: {nearest(value.upper(), names)}"
+        ) from None
+
+
+def _duration(value: object, _: object) -> float:
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
+        return float(match[1]) * _SECONDS[match[2]]
+    if type(value) in {int, float} and 0 <= value < math.inf:  # type: ignore[operator]  # a number by now
+        return float(value)  # type: ignore[arg-type]  # likewise
+    raise ValueError('must be seconds, or a string such as "30s", "10m", "24h", "30d"')
+
+
+def _mistakes(error: BaseException, cls: Any, key: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any annotation
+    """Walk the tree that cattrs makes of what is wrong."""
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = [field.name for field in attrs.fields(cls)] if attrs.has(cls) else []
+        for extra in sorted(error.extra_fields):
+            yield (
+                _join(key, extra),
+                f"there is no such setting: {nearest(extra, known)}",
+            )
+    elif isinstance(error, KeyError) and not isinstance(error.args[0], Exception):
+        yield _join(key, str(error.args[0])), "is missing"
+    elif isinstance(error, BaseExceptionGroup):
+        cls = error.cl if isinstance(error, ClassValidationError) else cls
+        for inner in error.exceptions:
+            yield from _mistakes(inner, *_place(inner, cls, key))
+    else:
+        yield key, str(error) or type(error).__name__
+
+
+def _place(error: BaseException, cls: Any, key: str) -> tuple[Any, str]:  # noqa: ANN401 - any annotation
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            if isinstance(error, KeyError):  # it names the field itself
+                return cls, key
+            return note.type, _join(key, note.name)
+        if isinstance(note, IterableValidationNote):
+            inner = (get_args(note.type) or (None,))[0]
+            return inner, f"{key}[{note.index}]"
+    return cls, key
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
