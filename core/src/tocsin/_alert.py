@@ -3,7 +3,6 @@ from __future__ import annotations
 import functools
 import os
 import time
-from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from tocsin._attachment import attachables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from tocsin._attachment import Attachable
 
@@ -97,7 +96,9 @@ def _string(_: Alert, attribute: attrs.Attribute[str], value: object) -> None:
 
 
 def _identifier(_: Alert, attribute: attrs.Attribute[str], value: str) -> None:
-    if not (value.isascii() and value.replace("-", "").replace("_", "").isalnum()):
+    if value and not (
+        value.isascii() and value.replace("-", "").replace("_", "").isalnum()
+    ):
         raise ValueError(
             f"{attribute.name} must be ASCII letters, digits, - and _, not {value!r}"
         )
@@ -171,7 +172,11 @@ class Alert:
     )
     """Paths, bytes, `Attachment`s, figures; copied when the alert is admitted."""
     origin: Origin = attrs.field(factory=Origin, kw_only=True)
-    id: str = attrs.field(factory=new_id, validator=_identifier, kw_only=True)
-    """The same wherever the alert goes: ASCII letters, digits, ``-`` and ``_``."""
-    created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC), kw_only=True)
-    """When it happened, with a time zone."""
+    id: str = attrs.field(default="", validator=_identifier, kw_only=True)
+    """The same wherever the alert goes; default: a new one each time it is raised.
+
+    With an id of your own (ASCII letters, digits, ``-`` and ``_``) an alert that is raised
+    again is the same one, and is kept once.
+    """
+    created_at: datetime | None = attrs.field(default=None, kw_only=True)
+    """When it happened, with a time zone; default: when it is raised."""

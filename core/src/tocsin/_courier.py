@@ -78,7 +78,8 @@ class _Lane:
 class Courier:
     """Delivers what is due in a store, from background threads that it starts itself.
 
-    `chores` is called about once a second, and `on_settled` after each settled claim.
+    `chores` is called about once a second, and says whether all of them are done;
+    `on_settled` is called after each settled claim.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Courier:
         settings: Settings,
         *,
         clock: Callable[[], float],
-        chores: Callable[[], None],
+        chores: Callable[[], bool],
         on_settled: Callable[[], None],
     ) -> None:
         self._store = store
@@ -103,6 +104,7 @@ class Courier:
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._next_look = 0.0  # on the monotonic clock; 0: now
+        self._are_chores_done = False
         self._lanes = {
             channel.name: _Lane(channel.name, channel.provider, self._lock)
             for channel in self._settings.channels.values()
@@ -154,6 +156,7 @@ class Courier:
         """Wait until nothing is under way and nothing is due; False when time is up."""
         deadline = time.monotonic() + timeout
         self.start()
+        self._are_chores_done = False
         while True:
             self.wake()
             if not self.is_running:
@@ -190,7 +193,7 @@ class Courier:
 
     def _is_idle(self) -> bool:
         with self._lock:
-            if self._load():
+            if self._load() or not self._are_chores_done:
                 return False
             usable = [name for name, lane in self._lanes.items() if lane.free]
         due = self._store().next_due(usable)
@@ -217,7 +220,8 @@ class Courier:
                     self._changed.wait(pause)
 
     def _round(self) -> None:
-        self._chores()
+        self._are_chores_done = False
+        self._are_chores_done = self._chores()
         self._reap()
         if time.monotonic() >= self._next_look:
             self._look()

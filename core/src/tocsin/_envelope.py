@@ -45,7 +45,7 @@ def encode(alert: Alert) -> str:
                 "host": origin.host,
                 "rank": origin.rank,
             },
-            "created_at": alert.created_at.isoformat(),
+            "created_at": alert.created_at and alert.created_at.isoformat(),
         }
     )
 
@@ -66,10 +66,11 @@ def decode(envelope: str, attachments: Iterable[Attachment] = ()) -> Alert:
                 f"the alert was written in form {version} by a newer tocsin, and this one "
                 f"reads up to form {VERSION}: upgrade tocsin"
             )
-        values["created_at"] = datetime.fromisoformat(values["created_at"])
+        if values["created_at"] is not None:
+            values["created_at"] = datetime.fromisoformat(values["created_at"])
         values["origin"] = Origin(**values["origin"])
         return Alert(**values, attachments=tuple(attachments))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise EnvelopeError(f"a stored alert is damaged: {error}") from error
 
 

@@ -65,6 +65,8 @@ class Gate:
         """Take counts back that could not be written."""
         with self._lock:
             for key, more in suppressed.items():
+                if not more.count:
+                    continue
                 known = self._unwritten.get(key, NONE_SUPPRESSED)
                 self._unwritten[key] = known + more
 

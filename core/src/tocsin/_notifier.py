@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import attrs
 
 from tocsin import _places as places
+from tocsin._alert import new_id
 from tocsin._attachment import copy_all
 from tocsin._courier import LEASE, Courier
 from tocsin._errors import StoreBusy, StoreError, StoreFull
@@ -176,7 +178,9 @@ class Notifier:
 
     def start(self) -> None:
         """Deliver in the background from now on, beginning with what was left over."""
-        self._is_used = True
+        if not self._is_used:
+            self._is_used = True
+            _close_with_worker()
         if self.mode is Mode.ONLINE and self.settings.channels:
             self._courier.start()
 
@@ -192,9 +196,9 @@ class Notifier:
         """
         if self.mode is Mode.DISABLED:
             return Disabled()
-        alert = attrs.evolve(alert, origin=self._placed(alert.origin, team, project))
-        self.settings.check(alert.origin)
         now = self._clock()
+        alert = self._stamped(alert, self._placed(alert.origin, team, project), now)
+        self.settings.check(alert.origin)
         key = throttle_key(alert)
         until = self._gate.suppress(key, alert.level, alert.wait_duration, now)
         if until is not None:
@@ -209,6 +213,15 @@ class Notifier:
             host=origin.host or places.host(),
             team=team or origin.team,
             project=project or origin.project,
+        )
+
+    @staticmethod
+    def _stamped(alert: Alert, origin: Origin, now: float) -> Alert:
+        return attrs.evolve(
+            alert,
+            origin=origin,
+            id=alert.id or new_id(),
+            created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
         )
 
     def _submit(self, key: str, alert: Alert, now: float) -> Result:
@@ -328,7 +341,8 @@ class Notifier:
         name = hashlib.blake2b(self.namespace.encode(), digest_size=8).hexdigest()
         return Spill(Path(self._state_dir) / "spill" / name)
 
-    def _do_chores(self) -> None:
+    def _do_chores(self) -> bool:
+        """Write counts, adopt what was spilled, prune; say whether nothing is left."""
         self._write_counts()
         if self._spill is not None:
             self._spill.adopt(self._adopt)
@@ -336,13 +350,14 @@ class Notifier:
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
             self.store().prune(now - self.settings.retention)
+        return self._spill is None or self._spill.is_empty
 
     def _write_counts(self) -> None:
         counts = self._gate.take_all()
         if not counts:
             return
         try:
-            self.store().count(counts, self._clock())
+            self.store().count(counts)
         except StoreError:
             self._gate.give_back(counts)
             raise
@@ -352,6 +367,7 @@ class Notifier:
             alert=alert,
             key=throttle_key(alert),
             plan=plan(alert, self.settings.subscriptions),
+            is_adopted=True,
         )
         self.store().submit(submission, self._clock(), timeout=_PATIENCE)
         self._courier.wake()
@@ -462,6 +478,14 @@ def _close_all() -> None:
 def _after_fork_in_child() -> None:
     for notifier in list(_notifiers):
         notifier._after_fork_in_child()  # noqa: SLF001 - ours
+
+
+def _close_with_worker() -> None:
+    """Close at the end of a multiprocessing worker too: it ends without atexit."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process():
+        util.Finalize(None, _close_all, exitpriority=10)
 
 
 atexit.register(_close_all)

@@ -52,7 +52,9 @@ def render(
 
     `overrides` is a folder; a file in it replaces the provider's template of that name.
     """
-    alert = _cleaned(alert)
+    alert = attrs.evolve(
+        _cleaned(alert), created_at=alert.created_at or circumstances.now
+    )
     message = _plain(provider, alert, _notes(alert, circumstances))
     if not provider.templates:
         return message
@@ -90,8 +92,9 @@ def _notes(alert: Alert, circumstances: Circumstances) -> tuple[str, ...]:
         since = circumstances.suppressed_since
         when = f" since {_moment(since)}" if since else ""
         notes.append(f"{circumstances.suppressed:,} more like it suppressed{when}.")
-    if circumstances.now - alert.created_at > LATE_AFTER:
-        notes.append(f"Delivered late: it happened at {_moment(alert.created_at)}.")
+    happened = alert.created_at or circumstances.now
+    if circumstances.now - happened > LATE_AFTER:
+        notes.append(f"Delivered late: it happened at {_moment(happened)}.")
     return tuple(notes)
 
 
@@ -104,7 +107,7 @@ def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
         ("Team", origin.team),
         ("Host", origin.host),
         ("Rank", "" if origin.rank is None else str(origin.rank)),
-        ("Time", _moment(alert.created_at)),
+        ("Time", _moment(alert.created_at) if alert.created_at else ""),
     )
     return tuple(pair for pair in pairs if pair[1])
 

@@ -123,6 +123,8 @@ class Run:
             self._notifier.close(0)
 
     def _tell_suppressed(self) -> None:
+        if self.origin.rank:  # all ranks of a job share the counts: the first one tells
+            return
         scope = self.origin.job or self.origin.run
         for title, count in self._notifier.untold(scope):
             print(  # noqa: T201 - the surface for scripts speaks to the terminal

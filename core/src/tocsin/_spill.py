@@ -32,7 +32,12 @@ class Spill:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._mine = folder / f"{os.getpid()}-{new_id()}.jsonl"
+        self._mine = self._new_file()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits here, nor is just being adopted by someone."""
+        return not any(self._folder.glob("*.jsonl*"))
 
     def write(self, alert: Alert) -> None:
         """Append the alert. It survives this process once this returns.
@@ -44,12 +49,22 @@ class Spill:
         # a line torn by a full disk must not take the next one along: begin a new one
         line = b"\n" + encode_whole(alert).encode() + b"\n"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while True:
+        while not self._append(line):
+            self._mine = self._new_file()
+
+    def _append(self, line: bytes) -> bool:
+        """Append to the file, unless it is being taken over."""
+        try:
             with self._mine.open("ab") as file, _locked(file):
                 if not _is_at(file, self._mine):
-                    continue  # it was taken over between opening and locking
+                    return False
                 file.write(line)
-                return
+                return True
+        except BlockingIOError:
+            return False
+
+    def _new_file(self) -> Path:
+        return self._folder / f"{os.getpid()}-{new_id()}.jsonl"
 
     def adopt(self, submit: Callable[[Alert], None]) -> int:
         """Submit what waits here and forget it; return how many alerts that were.
@@ -64,12 +79,12 @@ class Spill:
 
     def after_fork_in_child(self) -> None:
         """Write to a file of the child's own."""
-        self._mine = self._folder / f"{os.getpid()}-{new_id()}.jsonl"
+        self._mine = self._new_file()
 
 
 def _adopt_file(path: Path, submit: Callable[[Alert], None]) -> int:
     taken = path if path.suffix == ".taken" else path.with_name(path.name + ".taken")
-    with path.open("rb") as file, _locked(file, wait=False):
+    with path.open("rb") as file, _locked(file):
         if not _is_at(file, path):
             return 0
         path.rename(taken)
@@ -100,8 +115,8 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(file: BinaryIO, *, wait: bool = True) -> Iterator[None]:
-    """Hold the file's lock; closing the file lets go of it, and so does dying."""
+def _locked(file: BinaryIO) -> Iterator[None]:
+    """Hold the file's lock, or raise BlockingIOError; closing or dying lets go of it."""
     if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     yield

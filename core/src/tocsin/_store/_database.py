@@ -69,6 +69,10 @@ CREATE TABLE windows (
     suppressed_since REAL,
     PRIMARY KEY (namespace, key)
 ) WITHOUT ROWID;
+CREATE TABLE adopted (
+    id TEXT PRIMARY KEY,
+    at REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE holds (
     namespace TEXT NOT NULL,
     channel TEXT NOT NULL,

@@ -42,6 +42,8 @@ class Submission:
     """What was suppressed under this key and is not counted in the store yet."""
     lease: float = 0.0
     """Seconds for which the submitter keeps the deliveries for itself; 0: anyone's."""
+    is_adopted: bool = False
+    """It comes from a spill file, which is read again after a crash: count it once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -162,7 +164,7 @@ class Store(Protocol):
     def release(self, claims: Iterable[Claim], now: float, *, delay: float = 0) -> None:
         """Give claims back that were never tried; they do not count."""
 
-    def count(self, suppressed: Mapping[str, Suppression], now: float) -> None:
+    def count(self, suppressed: Mapping[str, Suppression]) -> None:
         """Add to the counts of what was suppressed, by key."""
 
     def next_due(self, channels: Collection[str]) -> float | None:

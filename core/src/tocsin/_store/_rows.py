@@ -46,6 +46,12 @@ def is_known(db: sqlite3.Connection, alert_id: str) -> bool:
     return found.fetchone() is not None
 
 
+def adopt(db: sqlite3.Connection, alert_id: str, now: float) -> bool:
+    """Note that a spilled alert was submitted; False when it was already."""
+    noted = db.execute("INSERT OR IGNORE INTO adopted VALUES (?, ?)", (alert_id, now))
+    return noted.rowcount > 0
+
+
 def put_attachments(db: sqlite3.Connection, seq: int, items: Iterable[object]) -> None:
     """Keep the contents of an alert's attachments."""
     db.executemany(

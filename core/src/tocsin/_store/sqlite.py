@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from tocsin._alert import AlertLevel
 from tocsin._envelope import decode, encode
 from tocsin._errors import EnvelopeError, EnvelopeTooNew, StoreFull
@@ -16,6 +18,7 @@ from tocsin._store._port import (
     Granted,
     Namespace,
     Record,
+    Status,
     SuppressedKey,
     Withheld,
 )
@@ -34,6 +37,22 @@ _UNREADABLE_DELAY = (
     3600.0  # seconds until an alert of a newer version is looked at again
 )
 _PRUNED_AT_ONCE = 500  # rows, so that a caller never waits for the whole of it
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """How many deliveries to one channel stand alike. Times are seconds since the epoch."""
+
+    channel: str
+    status: Status
+    reason: str
+    remedy: str
+    count: int
+    oldest: float
+    """When the first of their alerts was submitted."""
+    newest: float
+    due: float | None
+    """When one of them may be tried next; None when they are settled."""
 
 
 class SqliteStore:
@@ -67,6 +86,8 @@ class SqliteStore:
         """See `Store.submit`."""
         with self._database.transaction(timeout) as db:
             if rows.is_known(db, submission.alert.id):
+                return Granted(window=None)
+            if submission.is_adopted and not rows.adopt(db, submission.alert.id, now):
                 return Granted(window=None)
             if not submission.plan:
                 self._record(db, submission, NONE_SUPPRESSED, now)
@@ -331,13 +352,13 @@ class SqliteStore:
                 [(now + delay, *claim.place, claim.token) for claim in claims],
             )
 
-    def count(self, suppressed: Mapping[str, Suppression], now: float) -> None:
+    def count(self, suppressed: Mapping[str, Suppression]) -> None:
         """See `Store.count`."""
         with self._database.transaction(_PATIENCE) as db:
             for key, more in suppressed.items():
                 window, known = self._window(db, key)
-                if window is None:  # it was pruned: keep the count, suppress nothing
-                    window = Window(now, AlertLevel.INFO)
+                if window is None:  # nothing was admitted: one that suppresses nothing
+                    window = Window(0.0, AlertLevel.INFO)
                 self._put_window(db, key, window, known + more)
 
     def next_due(self, channels: Collection[str]) -> float | None:
@@ -438,6 +459,31 @@ class SqliteStore:
             for key, count, since in found
         ]
 
+    def standings(self, since: float = 0.0) -> list[Standing]:
+        """Count what is pending, and what was settled since then, by what became of it."""
+        with self._database.reading(_PATIENCE) as db:
+            found = db.execute(
+                "SELECT channel, status, reason, remedy, count(*), min(submitted_at), "
+                "max(submitted_at), min(due) FROM deliveries JOIN alerts ON seq = alert "
+                "WHERE deliveries.namespace = ? "
+                "AND (status = 'pending' OR settled_at >= ?) "
+                "GROUP BY channel, status, reason, remedy ORDER BY channel, status",
+                (self.namespace, since),
+            ).fetchall()
+        return [
+            Standing(
+                channel=channel,
+                status=Status(status),
+                reason=reason,
+                remedy=remedy,
+                count=count,
+                oldest=oldest,
+                newest=newest,
+                due=due,
+            )
+            for channel, status, reason, remedy, count, oldest, newest, due in found
+        ]
+
     def prune(self, before: float) -> int:
         """See `Store.prune`."""
         forgotten = 0
@@ -459,9 +505,11 @@ class SqliteStore:
                 ("alerts", "seq"),
             ):
                 db.executemany(f"DELETE FROM {table} WHERE {column} = ?", old)  # noqa: S608 - constants
+            db.execute("DELETE FROM adopted WHERE at < ?", (before,))
             db.execute(
-                "DELETE FROM windows WHERE namespace = ? AND admitted_at < ?",
-                (self.namespace, before),
+                "DELETE FROM windows WHERE namespace = ? AND admitted_at < ? "
+                "AND coalesce(suppressed_since, 0) < ?",
+                (self.namespace, before, before),
             )
             return len(old)
 

@@ -1,0 +1,151 @@
+"""Several real processes on one state directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+RAISE = """
+import sys, tocsin
+run = tocsin.init(project="mnist", id="job")
+sys.stdin.readline()
+print(type(run.alert("Loss is NaN")).__name__)
+run.finish()
+"""
+
+
+def test_one_key_from_many_processes(place):
+    """48 processes raise one key at the same time: one delivery, 47 counted."""
+    processes = [place.python(RAISE, stdin=-1) for _ in range(48)]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+
+    counted = place.run(
+        "import tocsin; n = tocsin.Notifier.from_config();"
+        "print(sum(one.suppression.count for one in n.store().untold()))"
+    )
+    assert int(counted) == 47
+    assert [line["title"] for line in place.delivered()] == ["Loss is NaN"]
+
+
+def test_a_restart_inside_the_window(place):
+    """With a stable id, what is raised again after a restart is still suppressed."""
+    code = "import tocsin; print(type(tocsin.init(id='r').alert('x')).__name__)"
+
+    first, second = place.run(code), place.run(code)
+
+    assert (first.strip(), second.strip()) == ("Admitted", "Suppressed")
+    assert len(place.delivered()) == 1
+
+
+def test_two_configurations_in_one_state_directory(place):
+    """Channels of the same name in two configurations never get each other's alerts."""
+    raise_offline = "import tocsin; tocsin.init(config={!r}, mode='offline').alert({!r})"
+    drain = (
+        "import tocsin; n = tocsin.Notifier.from_config({!r}); n.start(); n.close(10)"
+    )
+    configs = [str(place.write_config(f"{name}.toml")) for name in ("one", "two")]
+    for config in configs:
+        place.run(raise_offline.format(config, "for " + config))
+
+    place.run(drain.format(configs[0]))
+    assert [d["title"] for d in place.delivered("one.toml")] == ["for " + configs[0]]
+    assert place.delivered("two.toml") == []
+
+    place.run(drain.format(configs[1]))
+    assert [d["title"] for d in place.delivered("one.toml")] == ["for " + configs[0]]
+    assert [d["title"] for d in place.delivered("two.toml")] == ["for " + configs[1]]
+
+
+def test_killed_right_after_the_call(place):
+    """What was admitted survives SIGKILL: the next process delivers it."""
+    killed = place.python(
+        "import os, signal, tocsin; run = tocsin.init(mode='offline');"
+        "run.alert('x'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert place.delivered() == []
+
+    place.run("import tocsin; tocsin.init().finish()")
+
+    assert [line["title"] for line in place.delivered()] == ["x"]
+
+
+def test_a_forked_child_alerts(place):
+    """After a fork both go on: each alert is delivered once, by whoever raised it."""
+    place.run(
+        "import os, tocsin\n"
+        "run = tocsin.init()\n"
+        "run.alert('before').wait(10)\n"
+        "child = os.fork()\n"
+        "run.alert('child' if child == 0 else 'parent').wait(10)\n"
+        "if child: os.waitpid(child, 0)\n"
+        "run.finish()\n"
+    )
+
+    titles = sorted(str(line["title"]) for line in place.delivered())
+    assert titles == ["before", "child", "parent"]
+
+
+def test_multiprocessing_children_alert(place):
+    """Alerts raised in forked and spawned workers are delivered or kept."""
+    (place.path / "work.py").write_text(
+        "import multiprocessing, sys, tocsin\n"
+        "def work(n): tocsin.alert(f'{sys.argv[1]} {n}', wait_duration=0)\n"
+        "if __name__ == '__main__':\n"
+        "    tocsin.alert(f'{sys.argv[1]} main')\n"
+        "    context = multiprocessing.get_context(sys.argv[1])\n"
+        "    workers = [context.Process(target=work, args=(n,)) for n in range(3)]\n"
+        "    for worker in workers: worker.start()\n"
+        "    for worker in workers: worker.join()\n"
+    )
+    for method in ("fork", "spawn"):
+        place.run(
+            f"import sys, runpy; sys.argv = ['work.py', '{method}'];"
+            "runpy.run_path('work.py', run_name='__main__')"
+            if method == "fork"
+            else "import subprocess, sys;"
+            "subprocess.run([sys.executable, 'work.py', 'spawn'], check=True)"
+        )
+    place.run("import tocsin; tocsin.init().finish()")
+
+    titles = sorted(str(line["title"]) for line in place.delivered())
+    assert titles == sorted(
+        f"{method} {who}" for method in ("fork", "spawn") for who in (0, 1, 2, "main")
+    )
+
+
+def test_an_uncaught_exception_is_one_alert(place):
+    """A script with a run that dies of an exception raises one alert, and dies of it."""
+    process = place.python(
+        "import tocsin; tocsin.init(name='wise-owl'); raise ValueError('lr')"
+    )
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "ValueError: lr" in errors
+    (line,) = place.delivered()
+    assert line["title"] == "wise-owl crashed: ValueError"
+
+
+def test_no_configuration(place):
+    """Without init and without a configuration an alert is printed, and kept."""
+    environment = {**place.environment}
+    del environment["TOCSIN_CONFIG"]
+    process = place.python("import tocsin; tocsin.alert('hi', 'there')", env=environment)
+    _, errors = process.communicate(timeout=60)
+
+    assert "[INFO] hi: there" in errors
+    history = place.run(
+        "import tocsin; n = tocsin.Notifier.from_config();"
+        "print([r.alert.title for r in n.store().history(limit=9)])",
+        env=environment,
+    )
+    assert history.strip() == "['hi']"
+    assert json.dumps(os.listdir(place.path / "state"))
