@@ -1,106 +1,14 @@
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import attrs
 import pytest
+from support import PROVIDER, ROOT, Place, uv, write_distribution
 
-ROOT = Path(__file__).parent.parent
-
-PROVIDER = '''
-import json, os, time
-import attrs
-from tocsin import Provider, Receipt, hookimpl
-
-@attrs.frozen
-class Lines(Provider):
-    """Appends a line to a file for each delivery."""
-
-    path: str
-    delay: float = 0.0
-
-    name = "lines"
-
-    def deliver(self, message, delivery):
-        time.sleep(self.delay)
-        line = json.dumps({"id": delivery.id, "title": message.alert.title,
-                           "notes": message.notes, "pid": os.getpid()}) + "\\n"
-        with open(self.path, "ab", buffering=0) as file:
-            file.write(line.encode())
-        return Receipt(reference=delivery.id)
-
-@hookimpl
-def tocsin_register(registrar):
-    registrar.provider(Lines)
-'''
-
-
-def write_distribution(folder: Path, name: str, code: str, *, entry: str) -> None:
-    """Write a package that is installed as soon as its folder is on the path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.py").write_text(code)
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[tocsin]\n{entry} = {name}\n")
-
-
-@attrs.frozen
-class Place:
-    """An empty home with a state directory, a provider that writes lines, and a
-    configuration that uses it."""  # noqa: D205, D209
-
-    path: Path
-    environment: dict[str, str]
-
-    def write_config(self, name: str = "tocsin.toml", **settings: object) -> Path:
-        """Write a configuration whose one channel, ``out``, is a file beside it."""
-        config = self.path / name
-        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
-        config.write_text(
-            f"""
-            {chr(10).join(lines)}
-            [user]
-            name = "ada"
-            channels = ["out"]
-            [channels.out]
-            provider = "lines"
-            path = {json.dumps(str(self.path / (name + ".lines")))}
-            """
-        )
-        return config
-
-    def python(self, code: str, **options: object) -> subprocess.Popen[str]:
-        """Start a Python process."""
-        settings: dict[str, object] = {
-            "env": self.environment,
-            "cwd": self.path,
-            "text": True,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            **options,
-        }
-        interpreter = settings.pop("interpreter", sys.executable)
-        return subprocess.Popen([str(interpreter), "-c", code], **settings)  # type: ignore[call-overload]
-
-    def run(self, code: str, **options: object) -> str:
-        """Run a Python process to its end, which must be good, and return its output."""
-        process = self.python(code, **options)
-        output, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
-        return output
-
-    def delivered(self, name: str = "tocsin.toml") -> list[dict[str, object]]:
-        """Return what a configuration's channel received."""
-        try:
-            lines = (self.path / (name + ".lines")).read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        return [json.loads(line) for line in lines]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -116,3 +24,29 @@ def place(tmp_path: Path) -> Place:
     place = Place(tmp_path, environment)
     place.write_config()
     return place
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel of every package."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for package in ("core", "providers/slack", "providers/email"):
+        uv("build", "--quiet", "--wheel", "--out-dir", folder, package)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fresh_environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Makes a virtual environment with the given packages, from their wheels."""
+
+    def make(*packages: str, python: str = sys.executable) -> str:
+        folder = tmp_path_factory.mktemp("environment")
+        uv("venv", "--quiet", "--python", python, folder)
+        interpreter = str(folder / "bin" / "python")
+        uv(
+            "pip", "install", "--quiet", "--python", interpreter, "--no-sources",
+            "--constraints", ROOT / "constraints.txt", "--find-links", wheels, *packages,
+        )  # fmt: skip
+        return interpreter
+
+    return make

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 
 RAISE = """
@@ -45,7 +43,9 @@ def test_a_restart_inside_the_window(place):
 
 def test_two_configurations_in_one_state_directory(place):
     """Channels of the same name in two configurations never get each other's alerts."""
-    raise_offline = "import tocsin; tocsin.init(config={!r}, mode='offline').alert({!r})"
+    raise_offline = (
+        "import tocsin; tocsin.init(config={!r}, mode='offline').alert({!r})"
+    )
     drain = (
         "import tocsin; n = tocsin.Notifier.from_config({!r}); n.start(); n.close(10)"
     )
@@ -138,7 +138,9 @@ def test_no_configuration(place):
     """Without init and without a configuration an alert is printed, and kept."""
     environment = {**place.environment}
     del environment["TOCSIN_CONFIG"]
-    process = place.python("import tocsin; tocsin.alert('hi', 'there')", env=environment)
+    process = place.python(
+        "import tocsin; tocsin.alert('hi', 'there')", env=environment
+    )
     _, errors = process.communicate(timeout=60)
 
     assert "[INFO] hi: there" in errors
@@ -148,4 +150,3 @@ def test_no_configuration(place):
         env=environment,
     )
     assert history.strip() == "['hi']"
-    assert json.dumps(os.listdir(place.path / "state"))

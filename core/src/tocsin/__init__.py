@@ -2,43 +2,42 @@
 
 from typing import TYPE_CHECKING
 
-from tocsin._alert import Alert, AlertLevel, Origin
-from tocsin._attachment import Attachable, Attachment
-from tocsin._errors import (
-    Ambiguous,
-    ConfigError,
-    DeliveryError,
-    PluginBroken,
-    PluginError,
-    Problem,
-    Rejected,
-    RetryLater,
-    RunFinished,
-    SecretUnavailable,
-    StoreBusy,
-    StoreError,
-    StoreFull,
-    TocsinError,
-)
-from tocsin._notifier import Mode, Notifier
-from tocsin._provider import Delivery, Limits, Message, Provider, Receipt, Sender
-from tocsin._results import (
-    Admitted,
-    Deferred,
-    Disabled,
-    Refused,
-    Result,
-    Suppressed,
-    Unrouted,
-)
-from tocsin._routing import Scope, Subscription
-from tocsin._run import Run, alert, init
-from tocsin._secret import FromEnv, FromFile, Secret
-from tocsin._settings import Channel, Settings
-from tocsin._store import DeliveryRecord, Status
-
 if TYPE_CHECKING:
+    from tocsin._alert import Alert, AlertLevel, Origin
+    from tocsin._attachment import Attachable, Attachment
+    from tocsin._errors import (
+        Ambiguous,
+        ConfigError,
+        DeliveryError,
+        PluginBroken,
+        PluginError,
+        Problem,
+        Rejected,
+        RetryLater,
+        RunFinished,
+        SecretUnavailable,
+        StoreBusy,
+        StoreError,
+        StoreFull,
+        TocsinError,
+    )
     from tocsin._hookspecs import Registrar, hookimpl
+    from tocsin._notifier import Mode, Notifier
+    from tocsin._provider import Delivery, Limits, Message, Provider, Receipt, Sender
+    from tocsin._results import (
+        Admitted,
+        Deferred,
+        Disabled,
+        Refused,
+        Result,
+        Suppressed,
+        Unrouted,
+    )
+    from tocsin._routing import Scope, Subscription
+    from tocsin._run import Run, alert, init
+    from tocsin._secret import FromEnv, FromFile, Secret
+    from tocsin._settings import Channel, Settings
+    from tocsin._store import DeliveryRecord, Status
 
 __all__ = [
     "Admitted",
@@ -91,15 +90,73 @@ __all__ = [
     "init",
 ]
 
+_HOMES = {
+    "Alert": "_alert",
+    "AlertLevel": "_alert",
+    "Origin": "_alert",
+    "Attachable": "_attachment",
+    "Attachment": "_attachment",
+    "Ambiguous": "_errors",
+    "ConfigError": "_errors",
+    "DeliveryError": "_errors",
+    "PluginBroken": "_errors",
+    "PluginError": "_errors",
+    "Problem": "_errors",
+    "Rejected": "_errors",
+    "RetryLater": "_errors",
+    "RunFinished": "_errors",
+    "SecretUnavailable": "_errors",
+    "StoreBusy": "_errors",
+    "StoreError": "_errors",
+    "StoreFull": "_errors",
+    "TocsinError": "_errors",
+    "Registrar": "_hookspecs",
+    "hookimpl": "_hookspecs",
+    "Mode": "_notifier",
+    "Notifier": "_notifier",
+    "Delivery": "_provider",
+    "Limits": "_provider",
+    "Message": "_provider",
+    "Provider": "_provider",
+    "Receipt": "_provider",
+    "Sender": "_provider",
+    "Admitted": "_results",
+    "Deferred": "_results",
+    "Disabled": "_results",
+    "Refused": "_results",
+    "Result": "_results",
+    "Suppressed": "_results",
+    "Unrouted": "_results",
+    "Scope": "_routing",
+    "Subscription": "_routing",
+    "Run": "_run",
+    "alert": "_run",
+    "init": "_run",
+    "FromEnv": "_secret",
+    "FromFile": "_secret",
+    "Secret": "_secret",
+    "Channel": "_settings",
+    "Settings": "_settings",
+    "DeliveryRecord": "_store",
+    "Status": "_store",
+}
+"""Where each public name lives: it is imported when it is first asked for, so that
+``import tocsin`` costs next to nothing."""
+
 
 def __getattr__(name: str) -> object:
-    """Import late what would make ``import tocsin`` dear."""
-    if name in {"Registrar", "hookimpl"}:
-        from tocsin import _hookspecs
-
-        return getattr(_hookspecs, name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("tocsin")
-    raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"tocsin.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -15,6 +15,7 @@ class FromEnv:
     variable: str
 
     def read(self) -> str:
+        """Return the variable's value, or raise SecretUnavailable."""
         try:
             return os.environ[self.variable]
         except KeyError:
@@ -31,6 +32,7 @@ class FromFile:
     path: str
 
     def read(self) -> str:
+        """Return the file's content, or raise SecretUnavailable."""
         try:
             with open(self.path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not needed here and costs import time
                 return file.read().strip()

@@ -64,7 +64,7 @@ class Settings:
 
     user: str = ""
     channels: Mapping[str, Channel] = attrs.field(factory=dict, converter=_channels)
-    """By name; in code, ``{"ops": Slack(…)}`` will do."""
+    """By name; in code, ``{"ops": SomeProvider(…)}`` will do."""
     subscriptions: tuple[Subscription, ...] = attrs.field(
         default=(), converter=_subscriptions
     )

@@ -10,13 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NewType, TypeVar, get_args
 
 import attrs
-import cattrs
-from cattrs.errors import (
-    AttributeValidationNote,
-    ClassValidationError,
-    ForbiddenExtraKeysError,
-    IterableValidationNote,
-)
 
 from tocsin._alert import AlertLevel
 from tocsin._errors import Problem
@@ -25,6 +18,8 @@ from tocsin._settings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import cattrs
 
     from tocsin._provider import Provider
     from tocsin._toml import Table
@@ -109,6 +104,8 @@ class Structure:
             return None
 
     def _new_converter(self) -> cattrs.Converter:
+        import cattrs
+
         converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
         for scalar in (str, bool, int, float):
             converter.register_structure_hook(scalar, _scalar)
@@ -228,6 +225,8 @@ def _duration(value: object, _: object) -> float:
 
 def _mistakes(error: BaseException, cls: Any, key: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any annotation
     """Walk the tree that cattrs makes of what is wrong."""
+    from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
+
     if isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in attrs.fields(cls)] if attrs.has(cls) else []
         for extra in sorted(error.extra_fields):
@@ -246,6 +245,8 @@ def _mistakes(error: BaseException, cls: Any, key: str) -> Iterator[tuple[str, s
 
 
 def _place(error: BaseException, cls: Any, key: str) -> tuple[Any, str]:  # noqa: ANN401 - any annotation
+    from cattrs.errors import AttributeValidationNote, IterableValidationNote
+
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, AttributeValidationNote):
             if isinstance(error, KeyError):  # it names the field itself

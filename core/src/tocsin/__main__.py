@@ -1,0 +1,3 @@
+from tocsin._cli import main
+
+main()

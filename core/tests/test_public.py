@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tocsin
+
+SOURCE = Path(tocsin.__file__).parent
+
+DEAR = [
+    *("asyncio", "cattrs", "click", "importlib.metadata", "jinja2", "pluggy", "rich"),
+    *("slack_sdk", "sqlite3", "ssl"),
+]
+
+FLOORS = [
+    {"_run"},
+    {"_notifier"},
+    {"_courier"},
+    {"_attempt", "_config", "_gate", "_results", "_spill", "_terminal"},
+    {"_plugins", "_rendering", "_store.sqlite", "_structure"},
+    {"_settings", "_store", "_store._rows", "_store._database", "_toml"},
+    {"_hookspecs", "_store._port"},
+    {"_envelope", "_retry", "_routing"},
+    {"_provider", "_throttle"},
+    {"_alert", "_text"},
+    {"_attachment", "_places", "_secret"},
+    {"_errors"},
+]
+"""The house, from the top: a module imports only from floors below its own."""
+
+OWNERS = {
+    "jinja2": {"_rendering"},
+    "pluggy": {"_hookspecs", "_plugins"},
+    "cattrs": {"_structure"},
+    "sqlite3": {"_store._database", "_store.sqlite", "_store._rows"},
+    "importlib.metadata": {"_plugins", "__init__"},
+}
+"""Who alone imports what is dear."""
+
+
+def modules():
+    for path in SOURCE.rglob("*.py"):
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        name = name.removesuffix(".__init__")
+        if not name.startswith(("_cli", "__main__", "testing")):
+            yield name, ast.parse(path.read_text())
+
+
+def imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module in {"tocsin", "tocsin._store"}:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield node.module
+
+
+def floor(name):
+    return next((n for n, names in enumerate(FLOORS) if name in names), None)
+
+
+def test_all_is_the_public_api():
+    """`__all__` is sorted, every name in it is there, and nothing public is beside it."""
+    public = {name for name in vars(tocsin) if not name.startswith("_")}
+    submodules = {"http", "integrations", "logging", "testing", "TYPE_CHECKING"}
+
+    assert tocsin.__all__ == sorted(tocsin.__all__)
+    assert all(getattr(tocsin, name) is not None for name in tocsin.__all__)
+    assert public - submodules <= set(tocsin.__all__)
+    assert set(tocsin.__all__) <= set(dir(tocsin))
+
+
+@pytest.mark.parametrize("name", tocsin.__all__)
+def test_public_names_are_documented(name):
+    """Everything public says what it is, and so do its public methods."""
+    thing = getattr(tocsin, name)
+    if not hasattr(thing, "__module__") or not callable(thing):
+        return
+
+    assert thing.__doc__
+    for attribute, member in vars(thing).items() if isinstance(thing, type) else ():
+        if callable(member) and not attribute.startswith("_"):
+            assert member.__doc__, f"{name}.{attribute}"
+
+
+def test_unknown_names_are_told():
+    """A name that is not there is an AttributeError that names it."""
+    with pytest.raises(AttributeError, match="'alrt'"):
+        tocsin.alrt  # noqa: B018
+
+
+def test_the_import_is_cheap():
+    """`import tocsin` loads nothing that is dear, nor does raising load what it needs not."""
+    code = f"import tocsin, sys; print([m for m in {DEAR!r} if m in sys.modules])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_submitting_needs_no_delivery():
+    """An alert that is kept for later loads neither templates nor plugins nor an SDK."""
+    dear = [name for name in DEAR if name != "sqlite3"]
+    code = (
+        "import tocsin, sys; tocsin.alert('x');"
+        f"print([m for m in {dear!r} if m in sys.modules])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("name", "tree"), list(modules()), ids=lambda v: str(v)[:20])
+def test_imports_run_downwards(name, tree):
+    """A module imports only from floors below its own, and what is dear has one owner."""
+    for imported in imports(tree):
+        for dear, owners in OWNERS.items():
+            if imported == dear or imported.startswith(dear + "."):
+                assert name in owners, f"{name} imports {dear}"
+        inner = imported.removeprefix("tocsin.")
+        if name != "__init__" and imported != inner and floor(inner) is not None:
+            assert floor(name) is not None, f"{name} has no floor"
+            is_inside = name == "_store" and inner.startswith("_store.")
+            assert is_inside or floor(name) < floor(inner), f"{name} imports {inner}"
+
+
+def test_every_module_has_a_floor():
+    """The drawing of the house is complete."""
+    assert {name for name, _ in modules()} - {"__init__"} == set().union(*FLOORS)
+    assert all(importlib.import_module(f"tocsin.{n}") for n in set().union(*FLOORS))
+
+
+def test_core_knows_no_provider():
+    """Core names no provider, not even in a comment."""
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text().lower()
+        assert "slack" not in text, path
+        assert "email" not in text, path
+        assert "smtp" not in text, path
