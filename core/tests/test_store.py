@@ -183,11 +183,12 @@ def test_a_hold_stops_its_channel_alone(store):
     submit(store, Alert("t"), plan=("inbox", "other"))
     pending = Pending(due=NOW + 30, reason="429", hold_until=NOW + 30)
     store.settle(claim_one(store), pending, NOW)
-    submit(store, Alert("u"), plan=("inbox", "other"))
+    second = submit(store, Alert("u"), plan=("inbox", "other"), lease=30)
 
     assert store.claim({"inbox": 9}, lease=30, now=NOW + 29) == []
     assert store.next_due(["inbox"]) == NOW + 30
-    assert len(store.claim({"other": 9}, lease=30, now=NOW + 1)) == 2
+    assert [claim.channel for claim in second.claims] == ["other"]
+    assert len(store.claim({"other": 9}, lease=30, now=NOW + 1)) == 1
     assert len(store.claim({"inbox": 9}, lease=30, now=NOW + 30)) == 2
 
 

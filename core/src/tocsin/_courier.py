@@ -105,6 +105,7 @@ class Courier:
         self._is_stopping = False
         self._next_look = 0.0  # on the monotonic clock; 0: now
         self._are_chores_done = False
+        self._claiming = 0  # rounds that hold claims which are in no lane yet
         self._lanes = {
             channel.name: _Lane(channel.name, channel.provider, self._lock)
             for channel in self._settings.channels.values()
@@ -193,7 +194,7 @@ class Courier:
 
     def _is_idle(self) -> bool:
         with self._lock:
-            if self._load() or not self._are_chores_done:
+            if self._load() or self._claiming or not self._are_chores_done:
                 return False
             usable = [name for name, lane in self._lanes.items() if lane.free]
         due = self._store().next_due(usable)
@@ -231,14 +232,22 @@ class Courier:
         """Claim what is due, and note when to look again."""
         self._next_look = time.monotonic() + POLL
         with self._lock:
+            self._claiming += 1
             spare = MAX_WORKERS - self._load()
             free = {name: min(lane.free, spare) for name, lane in self._lanes.items()}
-        free = {name: most for name, most in free.items() if most > 0}
-        if not free:
-            return
-        claims = self._store().claim(free, lease=LEASE, now=self._clock())
+        claims: list[Claim] = []
+        try:
+            wanted = {name: most for name, most in free.items() if most > 0}
+            if wanted:
+                claims = self._store().claim(wanted, lease=LEASE, now=self._clock())
+        finally:
+            with self._lock:
+                self._claiming -= 1
+                self._enqueue(claims)
+        self._plan_next_look()
+
+    def _plan_next_look(self) -> None:
         with self._lock:
-            self._enqueue(claims)
             usable = [name for name, lane in self._lanes.items() if lane.free]
         due = self._store().next_due(usable)
         if due is not None:

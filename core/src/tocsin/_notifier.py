@@ -266,9 +266,8 @@ class Notifier:
         if verdict.window is not None:
             self._gate.remember(key, verdict.window)
         self.start()
-        if verdict.claims:
-            self._courier.offer(verdict.claims)
-        elif self.mode is Mode.ONLINE:
+        self._courier.offer(verdict.claims)
+        if len(verdict.claims) < len(channels):
             self._courier.wake()
         return Admitted(
             alert_id=alert.id,

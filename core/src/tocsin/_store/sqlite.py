@@ -186,16 +186,18 @@ class SqliteStore:
         suppressed: Suppression,
         now: float,
     ) -> tuple[Claim, ...]:
-        if not submission.lease:
-            db.executemany(
-                "INSERT INTO deliveries (alert, position, namespace, channel, status, due) "
-                "VALUES (?, ?, ?, ?, 'pending', ?)",
-                [
-                    (seq, position, self.namespace, channel, now)
-                    for position, channel in enumerate(submission.plan)
-                ],
-            )
-            return ()
+        planned = list(enumerate(submission.plan))
+        kept = planned
+        if submission.lease:  # the submitter's own, but for the channels that must wait
+            kept = [item for item in planned if self._is_held(db, item[1], now)]
+        db.executemany(
+            "INSERT INTO deliveries (alert, position, namespace, channel, status, due) "
+            "VALUES (?, ?, ?, ?, 'pending', ?)",
+            [
+                (seq, position, self.namespace, channel, now)
+                for position, channel in kept
+            ],
+        )
         claims = tuple(
             Claim(
                 delivery_id=f"{submission.alert.id}.{channel}",
@@ -207,8 +209,15 @@ class SqliteStore:
                 progress=Progress(attempt=1, ambiguous=0, first_attempt_at=now),
                 suppressed=suppressed,
             )
-            for position, channel in enumerate(submission.plan)
+            for position, channel in planned
+            if (position, channel) not in kept
         )
+        self._put_claims(db, claims, now)
+        return claims
+
+    def _put_claims(
+        self, db: sqlite3.Connection, claims: Iterable[Claim], now: float
+    ) -> None:
         db.executemany(
             "INSERT INTO deliveries (alert, position, namespace, channel, status, due, "
             "token, claims, attempts, first_attempt_at) "
@@ -225,7 +234,6 @@ class SqliteStore:
                 for claim in claims
             ],
         )
-        return claims
 
     def claim(
         self, channels: Mapping[str, int], *, lease: float, now: float

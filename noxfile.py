@@ -1,0 +1,74 @@
+"""Sessions: `nox -s tests`, `lint`, `typing`, `docs`, `build`, `benchmarks`."""
+
+from __future__ import annotations
+
+import shutil
+
+import nox
+
+nox.needs_version = ">=2024.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "typing", "tests", "docs", "build"]
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PACKAGES = ["core", "providers/slack", "providers/email"]
+INSTALLED = ["./core[cli]", "./providers/slack[testing]", "./providers/email[testing]"]
+
+
+def install(session: nox.Session, group: str, *more: str) -> None:
+    """Install the packages as wheels, and a dependency group."""
+    groups = nox.project.dependency_groups(
+        nox.project.load_toml("pyproject.toml"), group
+    )
+    sources = ["--no-sources"] if session.venv_backend == "uv" else []
+    session.install(*sources, "-c", "constraints.txt", *more, *groups)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests against the built packages."""
+    install(session, "tests", *INSTALLED)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types, strictly."""
+    install(session, "typing", *INSTALLED)
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    install(session, "docs", *INSTALLED)
+    shutil.rmtree("docs/_build", ignore_errors=True)
+    session.run(
+        "sphinx-build", "-nW", "--keep-going", "-b", "html", "docs", "docs/_build/html"
+    )
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build every package's wheel and source distribution into dist/."""
+    session.install("-c", "constraints.txt", "uv")
+    shutil.rmtree("dist", ignore_errors=True)
+    for package in PACKAGES:
+        session.run("uv", "build", "--out-dir", "dist", package)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Measure what an alert costs, beside floors measured in the same run."""
+    install(session, "demo", *INSTALLED)
+    session.run("python", "benchmarks/raising.py", *session.posargs)
