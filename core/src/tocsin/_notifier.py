@@ -178,6 +178,8 @@ class Notifier:
 
     def start(self) -> None:
         """Deliver in the background from now on, beginning with what was left over."""
+        if self.mode is Mode.DISABLED:
+            return
         if not self._is_used:
             self._is_used = True
             _close_with_worker()
@@ -415,7 +417,9 @@ class Notifier:
 
         A delivery that the service asked to try later is not due: it stays kept.
         """
-        if self.mode is not Mode.ONLINE or not self.settings.channels:
+        if self.mode is Mode.DISABLED:
+            return True
+        if self.mode is Mode.OFFLINE or not self.settings.channels:
             self._quietly(self._do_chores)
             return True
         limit = self.settings.flush_timeout if timeout is None else timeout

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import enum
+import sys
+
+import pytest
+
+import tocsin
+from tocsin import (
+    Admitted,
+    AlertLevel,
+    ConfigError,
+    Disabled,
+    RunFinished,
+    Suppressed,
+    Unrouted,
+    _run,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_run(monkeypatch):
+    """Each test begins as a fresh process does."""
+    monkeypatch.setattr(_run, "_current", None)
+    monkeypatch.setattr(_run, "_default", None)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A configuration with a file for a channel; returns the file's lines."""
+    from support import PROVIDER, write_distribution
+
+    from tocsin import _plugins
+
+    write_distribution(tmp_path / "site", "tocsin_lines", PROVIDER, entry="lines")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.delitem(sys.modules, "tocsin_lines", raising=False)
+    _plugins._entry_points.cache_clear()
+    file = tmp_path / "tocsin.toml"
+    file.write_text(
+        f"""
+        [user]
+        name = "ada"
+        channels = ["out"]
+        [teams.vision]
+        members = ["ada"]
+        channels = ["out"]
+        [channels.out]
+        provider = "lines"
+        path = "{tmp_path}/lines"
+        """
+    )
+    monkeypatch.setenv("TOCSIN_CONFIG", str(file))
+    yield tmp_path / "lines"
+    _plugins._entry_points.cache_clear()
+
+
+def test_the_example_of_the_readme(config):
+    """init, alert, finish: with W&B's names in W&B's order."""
+    run = tocsin.init(project="mnist", team="vision")
+    result = run.alert("Low accuracy", "0.1", AlertLevel.WARN, 300)
+    again = run.alert(title="Low accuracy", text="0.1", wait_duration=300)
+    run.finish()
+
+    assert isinstance(result, Admitted)
+    assert isinstance(again, Suppressed)
+    assert len(config.read_text().splitlines()) == 1
+
+
+def test_the_end_of_a_run_tells_counts(config, capsys):
+    """What was suppressed and not told by an alert is told when the run ends."""
+    with tocsin.init() as run:
+        for _ in range(3):
+            run.alert("Low")
+
+    assert "2 more like 'Low' suppressed" in capsys.readouterr().err
+
+
+def test_after_finish(config):
+    """A finished run takes no alert and says what to do; finishing again does nothing."""
+    run = tocsin.init(name="wise-owl")
+    run.finish()
+    run.finish()
+
+    with pytest.raises(RunFinished, match=r"wise-owl is finished.*tocsin\.init"):
+        run.alert("x")
+
+
+def test_a_new_run_finishes_the_one_before(config):
+    """A cell that is run again starts a new run in place of the old one."""
+    first = tocsin.init()
+    second = tocsin.init()
+
+    with pytest.raises(RunFinished):
+        first.alert("x")
+    assert isinstance(tocsin.alert("x"), Admitted)
+    second.finish()
+
+
+def test_alert_without_init(config):
+    """`tocsin.alert` uses the current run, and works without one."""
+    assert isinstance(tocsin.alert("x"), Admitted)
+    assert isinstance(tocsin.alert("x"), Suppressed)
+
+
+def test_runs_are_throttled_apart(config):
+    """The window is the run's: another run may raise the same title."""
+    for _ in range(2):
+        with tocsin.init() as run:
+            assert isinstance(run.alert("x"), Admitted)
+
+
+def test_a_job_is_throttled_as_one(config, monkeypatch):
+    """Runs of one job share their windows, but not under torchrun's default id."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with tocsin.init() as run:
+        assert run.origin.job == ""
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    kinds = []
+    for _ in range(2):
+        with tocsin.init() as run:
+            kinds.append(type(run.alert("x")))
+
+    assert kinds == [Admitted, Suppressed]
+
+
+@pytest.mark.parametrize(
+    "variable", ["RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"]
+)
+def test_ranks(config, monkeypatch, variable):
+    """The rank is found where launchers put it; LOCAL_RANK is not one."""
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setenv(variable, "17")
+
+    with tocsin.init() as run:
+        assert run.origin.rank == 17
+
+
+def test_no_configuration(capsys, home):
+    """Without a configuration an alert is printed and kept, with a hint where to go on."""
+    result = tocsin.alert("hi\x1b[31m", "there")
+
+    assert isinstance(result, Unrouted)
+    error = capsys.readouterr().err
+    assert "[INFO] hi\ufffd[31m: there\n" in error
+
+
+def test_a_bad_configuration_without_init(tmp_path, monkeypatch, capsys, caplog):
+    """It is told once, the alert is printed, and nothing is raised."""
+    (tmp_path / "bad.toml").write_text("nonsense = 1")
+    monkeypatch.setenv("TOCSIN_CONFIG", str(tmp_path / "bad.toml"))
+
+    tocsin.alert("a")
+    tocsin.alert("b")
+
+    assert caplog.text.count("nonsense") == 1
+    assert "[INFO] a" in capsys.readouterr().err
+
+
+def test_a_bad_configuration_with_init(tmp_path):
+    """`init` raises for it."""
+    (tmp_path / "bad.toml").write_text("nonsense = 1")
+
+    with pytest.raises(ConfigError, match="nonsense"):
+        tocsin.init(config=tmp_path / "bad.toml")
+
+
+def test_a_wrong_team(config):
+    """`init` raises for a team that is not there, with the nearest that is."""
+    with pytest.raises(ConfigError, match="did you mean 'vision'"):
+        tocsin.init(team="visoin")
+
+
+def test_a_wrong_mode():
+    """A mode that is none is a mistake in code."""
+    with pytest.raises(ValueError, match="'online', 'offline' or 'disabled'"):
+        tocsin.init(mode="on")
+
+
+def test_disabled_takes_anything(monkeypatch, tmp_path):
+    """In disabled mode anything goes, even a configuration that is not there."""
+    monkeypatch.setenv("TOCSIN_MODE", "disabled")
+    monkeypatch.setenv("TOCSIN_CONFIG", "/nowhere")
+    run = tocsin.init()
+
+    assert run.alert() == Disabled()
+    assert run.alert(3, nonsense=None) == Disabled()
+    assert tocsin.alert("x") == Disabled()
+    run.finish()
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_foreign_level(config):
+    """A member of someone else's enum is taken by its value."""
+
+    class Level(enum.Enum):
+        WARN = "WARN"
+
+    with tocsin.init() as run:
+        assert isinstance(run.alert("x", level=Level.WARN), Admitted)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"title": 3}, TypeError),
+        ({"title": "x", "text": None}, TypeError),
+        ({"title": "x", "level": "loud"}, ValueError),
+        ({"title": "x", "wait_duration": -1}, ValueError),
+        ({"title": "x", "wait_duration": "300"}, TypeError),
+    ],
+)
+def test_mistakes_in_code_raise(config, arguments, error):
+    """A wrong argument raises at the call, as W&B's does."""
+    with tocsin.init() as run, pytest.raises(error):
+        run.alert(**arguments)
+
+
+def test_an_exception_in_a_with_block(config):
+    """An exception that leaves the block is one alert of kind crashed."""
+    with pytest.raises(ZeroDivisionError), tocsin.init(name="owl"):
+        1 / 0  # noqa: B018
+
+    (line,) = config.read_text().splitlines()
+    assert "owl crashed: ZeroDivisionError" in line
+
+
+def test_the_excepthook_is_chained_once(config, monkeypatch):
+    """However often a run is started, an uncaught exception is one alert, and the hook
+    that was there runs."""
+    seen = []
+    monkeypatch.setattr(sys, "excepthook", lambda *_: seen.append("mine"))
+    tocsin.init(name="owl")
+    run = tocsin.init(name="owl")
+    error = ValueError("lr")
+
+    sys.excepthook(ValueError, error, None)
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    run.finish()
+
+    assert seen == ["mine", "mine"]
+    assert len(config.read_text().splitlines()) == 1
