@@ -416,3 +416,16 @@ def test_settings_check_themselves(inbox):
         "no channel 'inbx': did you mean 'inbox'?",
         "no team 't': there is none",
     ]
+
+
+def test_a_closed_notifier_starts_again(inbox):
+    """An alert that is raised after close() is delivered like any other."""
+    notifier = Notifier(settings(inbox), namespace="tests")
+    notifier.notify(Alert("a")).wait(10)
+    notifier.close()
+
+    (delivery,) = notifier.notify(Alert("b")).wait(10)
+    notifier.close()
+
+    assert delivery.status is Status.DELIVERED
+    assert inbox.titles == ["a", "b"]

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
+from attrs.validators import instance_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,9 @@ class Attachment:
     """A file that travels with an alert: its name, its bytes, its media type."""
 
     name: str
-    content: bytes = attrs.field(repr=lambda content: f"<{len(content)} bytes>")
+    content: bytes = attrs.field(
+        repr=lambda content: f"<{len(content)} bytes>", validator=instance_of(bytes)
+    )
     content_type: str = attrs.field()
 
     @content_type.default

@@ -181,6 +181,8 @@ class Courier:
                 self._store().release(left, self._clock())
             if self._thread is not None:
                 self._thread.join(max(0.2, deadline - time.monotonic()))
+            if not self.is_running:
+                self._begin()  # whoever raises an alert later starts it again
 
     def _stop(self) -> list[Claim]:
         with self._lock:

@@ -206,7 +206,11 @@ class Notifier:
         if until is not None:
             count = self._gate.unwritten(key)
             return Suppressed(count=count, until=datetime.fromtimestamp(until, UTC))
-        return self._submit(key, _with_copies(alert), now)
+        try:
+            return self._submit(key, _with_copies(alert), now)
+        except Exception as error:  # noqa: BLE001 - ours or a disk's: never the caller's
+            _log.debug("an alert could not be kept", exc_info=True)
+            return self._refuse(f"{type(error).__name__}: {error}")
 
     def _placed(self, origin: Origin, team: str = "", project: str = "") -> Origin:
         return attrs.evolve(

@@ -57,7 +57,13 @@ def put_attachments(db: sqlite3.Connection, seq: int, items: Iterable[object]) -
     db.executemany(
         "INSERT INTO attachments VALUES (?, ?, ?, ?, ?)",
         [
-            (seq, position, storable(item.name), item.content_type, item.content)
+            (
+                seq,
+                position,
+                storable(item.name),
+                storable(item.content_type),
+                item.content,
+            )
             for position, item in enumerate(items)
             if isinstance(item, Attachment)
         ],
