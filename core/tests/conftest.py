@@ -93,6 +93,7 @@ def notifier(inbox: Inbox, clock: Clock) -> Iterator[tocsin.Notifier]:
     """A notifier of ada's, in memory, with one channel: the inbox."""
     settings = tocsin.Settings(
         user="ada",
+        submit_timeout=10.0,  # a busy machine must not turn an admission into a deferral
         channels={"inbox": Recorder(inbox)},
         subscriptions=[tocsin.Subscription(channels=["inbox"])],
         state_dir=":memory:",

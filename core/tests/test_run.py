@@ -40,6 +40,7 @@ def config(tmp_path, monkeypatch):
     file = tmp_path / "tocsin.toml"
     file.write_text(
         f"""
+        submit_timeout = 10
         [user]
         name = "ada"
         channels = ["out"]

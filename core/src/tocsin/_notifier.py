@@ -183,6 +183,8 @@ class Notifier:
         if not self._is_used:
             self._is_used = True
             _close_with_worker()
+            # here, so that the first alert need not wait for the courier to open it
+            self._quietly(lambda: self.store(self.settings.submit_timeout))
         if self.mode is Mode.ONLINE and self.settings.channels:
             self._courier.start()
 
@@ -447,6 +449,9 @@ class Notifier:
         """Take a step that must not disturb the caller when the store fails."""
         try:
             return step()
+        except StoreBusy as error:
+            _log.debug("%s", error)
+            return None
         except StoreError as error:
             _log.warning("the store failed; what it holds is kept: %s", error)
             return None
