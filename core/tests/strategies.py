@@ -2,10 +2,64 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
+
 from hypothesis import strategies as st
+
+from tocsin import Alert, AlertLevel, Origin
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=300)
 """Any Unicode, lone surrogates and control characters among it."""
 
+
+def joined(text: str) -> str:
+    """Return the text with each pair of surrogates as the one character it stands for."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+any_word = st.text(st.characters(codec=None, exclude_categories=()), max_size=20).map(
+    joined
+)
+"""A short text of any Unicode, as JSON keeps it."""
+
 times = st.floats(1_700_000_000, 1_900_000_000)
 """Seconds since the epoch."""
+
+levels = st.sampled_from(AlertLevel)
+
+origins = st.builds(
+    Origin,
+    user=any_word,
+    team=any_word,
+    project=any_word,
+    run=any_word,
+    run_name=any_word,
+    job=any_word,
+    host=any_word,
+    rank=st.none() | st.integers(0, 10_000),
+)
+
+moments = st.datetimes(
+    datetime(1971, 1, 1),  # noqa: DTZ001 - the zone is drawn beside it
+    datetime(2999, 1, 1),  # noqa: DTZ001 - likewise
+    timezones=st.sampled_from(
+        [UTC, timezone(timedelta(hours=-11)), timezone(timedelta(hours=5, minutes=45))]
+    ),
+)
+
+alerts = st.builds(
+    Alert,
+    any_text.map(joined),
+    any_text.map(joined),
+    levels,
+    st.floats(0, 1e6),
+    kind=any_word,
+    key=any_word,
+    tags=st.lists(any_word, max_size=3),
+    fields=st.dictionaries(any_word, any_word, max_size=3),
+    url=any_word,
+    origin=origins,
+    id=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", fullmatch=True),
+    created_at=moments,
+)
+"""Any alert without attachments."""

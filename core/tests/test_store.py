@@ -400,6 +400,7 @@ class StoreMachine(RuleBasedStateMachine):
         elapsed = None if known is None else self.now - known.admitted_at
         if (
             known is None
+            or wait == 0
             or elapsed >= wait
             or elapsed < -CLOCK_SKEW
             or level.severity > known.level.severity

@@ -4,7 +4,7 @@ import functools
 import os
 import time
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -67,20 +67,30 @@ class AlertLevel(Enum):
 _SEVERITIES = {level: severity for severity, level in enumerate(AlertLevel)}
 
 
+def _string(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+
+
+def _rank(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, int):
+        raise TypeError(f"{attribute.name} must be an int, not {type(value).__name__}")
+
+
 @attrs.frozen(kw_only=True)
 class Origin:
     """Where an alert came from. An empty string, or None, means unknown."""
 
-    user: str = ""
-    team: str = ""
-    project: str = ""
-    run: str = ""
+    user: str = attrs.field(default="", validator=_string)
+    team: str = attrs.field(default="", validator=_string)
+    project: str = attrs.field(default="", validator=_string)
+    run: str = attrs.field(default="", validator=_string)
     """The run's id."""
-    run_name: str = ""
-    job: str = ""
+    run_name: str = attrs.field(default="", validator=_string)
+    job: str = attrs.field(default="", validator=_string)
     """The id that all ranks and all restarts of one job share."""
-    host: str = ""
-    rank: int | None = None
+    host: str = attrs.field(default="", validator=_string)
+    rank: int | None = attrs.field(default=None, validator=_rank)
 
 
 def new_id() -> str:
@@ -90,17 +100,20 @@ def new_id() -> str:
     return f"{milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | entropy:032x}"
 
 
-def _string(_: Alert, attribute: attrs.Attribute[str], value: object) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
-
-
-def _identifier(_: Alert, attribute: attrs.Attribute[str], value: str) -> None:
+def _identifier(alert: Alert, attribute: attrs.Attribute[str], value: str) -> None:
+    _string(alert, attribute, value)
     if value and not (
         value.isascii() and value.replace("-", "").replace("_", "").isalnum()
     ):
         raise ValueError(
             f"{attribute.name} must be ASCII letters, digits, - and _, not {value!r}"
+        )
+
+
+def _aware(_: Alert, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    if value is not None and value.tzinfo is None:
+        raise ValueError(
+            f"{attribute.name} must have a time zone: datetime.now(timezone.utc)"
         )
 
 
@@ -178,5 +191,7 @@ class Alert:
     With an id of your own (ASCII letters, digits, ``-`` and ``_``) an alert that is raised
     again is the same one, and is kept once.
     """
-    created_at: datetime | None = attrs.field(default=None, kw_only=True)
+    created_at: datetime | None = attrs.field(
+        default=None, validator=_aware, kw_only=True
+    )
     """When it happened, with a time zone; default: when it is raised."""

@@ -26,11 +26,11 @@ class Figure(Protocol):
 class Attachment:
     """A file that travels with an alert: its name, its bytes, its media type."""
 
-    name: str
+    name: str = attrs.field(validator=instance_of(str))
     content: bytes = attrs.field(
         repr=lambda content: f"<{len(content)} bytes>", validator=instance_of(bytes)
     )
-    content_type: str = attrs.field()
+    content_type: str = attrs.field(validator=instance_of(str))
 
     @content_type.default
     def _guess_content_type(self) -> str:
@@ -71,8 +71,9 @@ def copy_all(items: Iterable[Attachable]) -> tuple[tuple[Attachment, ...], list[
     left_out: list[str] = []
     room = MAX_ATTACHMENT_BYTES
     for position, item in enumerate(items, 1):
-        name = _name(item, position)
+        name = f"attachment {position}"
         try:
+            name = _name(item, position)
             copied = _copy(item, name, room)
         except Exception as error:  # noqa: BLE001 - a figure runs anyone's code
             left_out.append(f"{name}: {_reason(error)}")
@@ -128,4 +129,7 @@ def _reason(error: Exception) -> str:
         )
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the error is anyone's too
+        return type(error).__name__

@@ -33,14 +33,23 @@ def load(path: str | os.PathLike[str] | None = None) -> Settings:
         ConfigError: It has mistakes; all of them are told, those of included files too.
 
     """
-    file = places.config_file() if path is None else Path(path).expanduser()
+    file = places.config_file() if path is None else Path(path)
     if file is None:
         return Settings()
     loader = _Loader()
-    settings = loader.load(Path(os.path.realpath(file)))
+    settings = loader.load(_real(file))
     if settings is None or loader.problems:
         raise ConfigError(loader.problems)
     return settings
+
+
+def _real(file: Path) -> Path:
+    """Follow links, so that a configuration is known by one name."""
+    try:
+        return Path(os.path.realpath(file.expanduser()))
+    except (RuntimeError, ValueError, OSError) as error:
+        problem = Problem(str(file), "", f"it cannot be read: {error}")
+        raise ConfigError([problem]) from None
 
 
 class _Loader:
@@ -60,17 +69,23 @@ class _Loader:
             if (channel := self._channel(table)) is not None
         }
         known = {table.name for table in tables.channels}
+        for table in (tables.user, *tables.teams):
+            self._check_channels(table, known)
         user = self._user(tables.user)
         teams = {table.name: self._team(table) for table in tables.teams}
-        wishes = [*_wishes(tables.user, user, Scope.USER, user.name)]
-        for table in tables.teams:
-            wishes += _wishes(table, teams[table.name], Scope.TEAM, table.name)
-        subscriptions = [
-            s for wish in wishes if (s := self._subscription(*wish, known))
-        ]
         top = self._structure.table(tables.top, TopTable) or TopTable()
         if self.problems:
             return None
+        subscriptions = [
+            *_subscriptions(tables.user, user, Scope.USER, user.name),
+            *(
+                subscription
+                for table in tables.teams
+                for subscription in _subscriptions(
+                    table, teams[table.name], Scope.TEAM, table.name
+                )
+            ),
+        ]
         return _settings(file, top, user.name, channels, teams, subscriptions)
 
     def _channel(self, table: Table) -> Channel | None:
@@ -79,7 +94,9 @@ class _Loader:
         values = dict(table.values)
         name = values.pop("provider", None)
         if not isinstance(name, str):
-            self._add(table, "provider", 'is missing: write provider = "…"')
+            is_there = "provider" in table.values
+            what = "must be a string" if is_there else "is missing"
+            self._add(table, "provider", f'{what}: write provider = "…"')
             return None
         try:
             provider = self._provider(name)
@@ -114,40 +131,54 @@ class _Loader:
         )
         return False
 
-    def _subscription(
-        self, table: Table, wish: Wish, scope: Scope, owner: str, known: set[str]
-    ) -> Subscription | None:
-        for channel in wish.channels:
-            if channel not in known:
-                message = f"no channel {channel!r}: {nearest(channel, known)}"
-                self._add(table, "channels", message)
-        if not wish.channels:
-            self._add(table, "channels", "is missing: name the channels it goes to")
-            return None
-        return Subscription(
-            scope=scope,
-            owner=owner,
-            channels=wish.channels,
-            kinds=wish.kinds,
-            min_level=wish.min_level,
-            projects=wish.projects,
-            tags=wish.tags,
-        )
+    def _check_channels(self, table: Table, known: set[str]) -> None:
+        """Look at what is written, so that no other mistake hides a wrong name."""
+        for wish in _wish_tables(table):
+            channels = wish.values.get("channels", ())
+            if "channels" not in wish.values or channels == []:
+                self._add(wish, "channels", "is missing: name the channels it goes to")
+            names = [channels] if isinstance(channels, str) else channels
+            for name in names if isinstance(names, list) else ():
+                if isinstance(name, str) and name not in known:
+                    message = f"no channel {name!r}: {nearest(name, known)}"
+                    self._add(wish, "channels", message)
 
     def _add(self, table: Table, key: str, message: str) -> None:
         dotted = ".".join(filter(None, [table.key, key]))
         self.problems.append(Problem(table.file, dotted, message))
 
 
-def _wishes(
+def _wish_tables(table: Table) -> Iterator[Table]:
+    """Return what an owner's table wishes: its own keys, then its list."""
+    if _wishes_itself(table):
+        yield table
+    listed = table.values.get("subscriptions")
+    for position, values in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(values, dict):
+            key = f"{table.key}.subscriptions[{position}]"
+            yield attrs.evolve(table, key=key, values=values)
+
+
+def _wishes_itself(table: Table) -> bool:
+    return any(key in table.values for key in attrs.fields_dict(Wish))
+
+
+def _subscriptions(
     table: Table, owner: UserTable | TeamTable, scope: Scope, name: str
-) -> Iterator[tuple[Table, Wish, Scope, str]]:
-    """Return what an owner wishes: the keys of the table itself, then the list."""
-    if any(key in table.values for key in attrs.fields_dict(Wish)):
-        yield table, owner, scope, name
-    for position, wish in enumerate(owner.subscriptions):
-        key = f"{table.key}.subscriptions[{position}]"
-        yield attrs.evolve(table, key=key), wish, scope, name
+) -> list[Subscription]:
+    wishes = [owner] if _wishes_itself(table) else []
+    return [
+        Subscription(
+            scope=scope,
+            owner=name,
+            channels=wish.channels,
+            kinds=wish.kinds,
+            min_level=wish.min_level,
+            projects=wish.projects,
+            tags=wish.tags,
+        )
+        for wish in (*wishes, *owner.subscriptions)
+    ]
 
 
 def _settings(  # noqa: PLR0917 - the parts of a configuration
@@ -158,10 +189,7 @@ def _settings(  # noqa: PLR0917 - the parts of a configuration
     teams: dict[str, TeamTable],
     subscriptions: Iterable[Subscription],
 ) -> Settings:
-    given = attrs.asdict(top, filter=lambda _, value: value is not None)
-    if "state_dir" in given and given["state_dir"] != places.MEMORY:
-        given["state_dir"] = str(file.parent / Path(given["state_dir"]).expanduser())
-    times: dict[str, Any] = given
+    given: dict[str, Any] = attrs.asdict(top, filter=lambda _, value: value is not None)
     templates = file.parent / "templates"
     return Settings(
         user=user,
@@ -170,5 +198,5 @@ def _settings(  # noqa: PLR0917 - the parts of a configuration
         subscriptions=tuple(subscriptions),
         templates=str(templates) if templates.is_dir() else "",
         source=str(file),
-        **times,
+        **given,
     )

@@ -103,6 +103,6 @@ def decode_whole(line: str) -> Alert:
             for item in values["attachments"]
         ]
         envelope = values["alert"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EnvelopeError(f"a spilled alert is damaged: {error}") from error
     return attrs.evolve(decode(envelope), attachments=tuple(attachments))

@@ -102,7 +102,8 @@ class StoreFull(StoreError):  # noqa: N818 - it says what happened
 class DeliveryError(TocsinError):
     """One attempt to deliver did not succeed.
 
-    A provider raises one of the three below and nothing else. `reason` and `remedy`
+    A provider raises one of the three below, or lets `SecretUnavailable` pass, and nothing
+    else. `reason` and `remedy`
     are shown to people and kept in the history: neither may hold a secret.
     """
 
@@ -120,7 +121,9 @@ class RetryLater(DeliveryError):  # noqa: N818 - it says what happened
     """The service did not take the message now; it surely has not arrived.
 
     `after` is the service's own wish in seconds (Retry-After): nothing is sent to this
-    channel before. `state` comes back in `Delivery.state` at the next attempt.
+    channel before. `state` comes back in `Delivery.state` at the next attempt. With 0 and
+    a `state` that is new, the next attempt is made at once: for another form of the
+    message when the service refused this one.
     """
 
     def __init__(

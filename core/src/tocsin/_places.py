@@ -17,13 +17,13 @@ def config_file() -> Path | None:
     someone's secrets to its own host.
     """
     if named := os.environ.get("TOCSIN_CONFIG"):
-        return Path(named).expanduser()
+        return Path(expanded(named))
     own = config_dir() / "tocsin.toml"
-    return own if own.is_file() else None
+    return own if own.is_absolute() and own.is_file() else None
 
 
 def config_dir() -> Path:
-    """Return the user's folder for configuration."""
+    """Return the user's folder for configuration; relative when there is no home."""
     if sys.platform == "win32":
         return _base("APPDATA", "~/AppData/Roaming")
     return _base("XDG_CONFIG_HOME", "~/.config")
@@ -32,16 +32,31 @@ def config_dir() -> Path:
 def state_dir(configured: str = "") -> str:
     """Return the folder of the store, or ``:memory:``.
 
-    It is the argument, else `TOCSIN_STATE_DIR`, else the user's folder for state.
+    It is the argument, else `TOCSIN_STATE_DIR`, else the user's folder for state; for a
+    user without a home it is memory.
     """
     named = configured or os.environ.get("TOCSIN_STATE_DIR", "")
     if named == MEMORY:
         return MEMORY
     if named:
-        return str(Path(named).expanduser().absolute())
+        return os.path.abspath(expanded(named))  # noqa: PTH100 - a str
     if sys.platform == "win32":
-        return str(_base("LOCALAPPDATA", "~/AppData/Local"))
-    return str(_base("XDG_STATE_HOME", "~/.local/state"))
+        own = _base("LOCALAPPDATA", "~/AppData/Local")
+    else:
+        own = _base("XDG_STATE_HOME", "~/.local/state")
+    return str(own) if own.is_absolute() else MEMORY
+
+
+def expanded(path: str) -> str:
+    """Return the path with ``~`` expanded, where there is such a home."""
+    return os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is none
+
+
+def _base(variable: str, otherwise: str) -> Path:
+    named = os.environ.get(variable, "")
+    # a relative one is to be ignored, says the XDG Base Directory Specification
+    base = named if os.path.isabs(named) else expanded(otherwise)  # noqa: PTH117 - a str
+    return Path(base, "tocsin")
 
 
 @functools.cache
@@ -61,7 +76,3 @@ def host() -> str:
     import socket
 
     return socket.gethostname()
-
-
-def _base(variable: str, otherwise: str) -> Path:
-    return Path(os.environ.get(variable) or otherwise).expanduser() / "tocsin"

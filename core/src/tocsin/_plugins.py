@@ -43,9 +43,11 @@ def load(name: str) -> type[Provider]:
         PluginBroken: The package that does is broken; the message names it.
 
     """
-    entries = [entry for entry in _entry_points() if entry.name == name]
+    entries = _registered(name)
     if not entries:
         _entry_points.cache_clear()  # it may be installed while we run, in a notebook
+        entries = _registered(name)
+    if not entries:
         raise PluginError(_not_installed(name))
     owners = sorted({" ".join(_distribution(entry)) for entry in entries})
     if len(owners) > 1:
@@ -54,6 +56,10 @@ def load(name: str) -> type[Provider]:
             "uninstall one of them"
         )
     return _load(entries[0], owners[0])
+
+
+def _registered(name: str) -> list[EntryPoint]:
+    return [entry for entry in _entry_points() if entry.name == name]
 
 
 def _not_installed(name: str) -> str:
@@ -71,7 +77,10 @@ def _entry_points() -> tuple[EntryPoint, ...]:
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "")
+    # a damaged installation has no metadata, whatever its types promise
+    name: str | None = entry.dist.name if entry.dist else None
+    version: str | None = entry.dist.version if entry.dist else None
+    return name or "an unnamed package", version or ""
 
 
 @attrs.define
@@ -81,6 +90,8 @@ class _Registrar:
     def provider(self, provider: type[Provider], /) -> None:
         if not issubclass(provider, Provider):
             raise TypeError(f"{provider!r} does not derive from tocsin.Provider")
+        if not isinstance(getattr(provider, "name", None), str):
+            raise TypeError(f'{provider.__name__} has no name: name = "…"')
         if "__attrs_attrs__" not in vars(provider):
             raise TypeError(f"{provider.__name__} is no attrs class: @attrs.frozen")
         self.providers.append(provider)
@@ -90,7 +101,7 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     registrar = _Registrar()
     try:
         _call_register(entry.load(), registrar)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginBroken(
             f"the provider {entry.name!r} of {owner} is broken "
             f"({type(error).__name__}: {error}): upgrade or uninstall {owner}"

@@ -37,6 +37,9 @@ class Circumstances:
     suppressed_since: datetime | None = None
 
 
+_REASON = 200  # characters of why a template failed
+
+
 class _TooLong(Exception):  # noqa: N818 - it says what happened
     pass
 
@@ -67,8 +70,10 @@ def render(
 
 
 def _cleaned(alert: Alert) -> Alert:
+    attachments = [item for item in alert.attachments if isinstance(item, Attachment)]
     return attrs.evolve(
         alert,
+        attachments=[attrs.evolve(a, name=clean_line(a.name)) for a in attachments],
         title=clean_line(alert.title) or "(no title)",
         text=clean(alert.text).strip("\n"),
         fields={clean_line(name): clean(fact) for name, fact in alert.fields.items()},
@@ -119,15 +124,17 @@ def _moment(when: datetime) -> str:
 def _plain(provider: type[Provider], alert: Alert, notes: tuple[str, ...]) -> Message:
     context = _context(alert)
 
+    limits, escape = provider.limits, provider.escape
+    share = None if limits.text is None else limits.text // 3
+    listed = "\n".join(f"{name}: {fact}" for name, fact in alert.fields.items())
+    facts = _cut(listed, escape, share, limits)
+
     def body(text: str) -> str:
-        facts = "\n".join(f"{name}: {fact}" for name, fact in alert.fields.items())
         place = " · ".join(value for name, value in context if name != "Level")
         paragraphs = (text, facts, alert.url, "\n".join(notes), place)
         return "\n\n".join(filter(None, paragraphs))
 
-    limits, escape = provider.limits, provider.escape
-    half = None if limits.text is None else limits.text // 2
-    head = _cut(f"[{alert.level.value}] {alert.title}", escape, half, limits)
+    head = _cut(f"[{alert.level.value}] {alert.title}", escape, share, limits)
     return Message(
         alert=alert,
         title=escape(_cut(alert.title, escape, limits.title, limits)),
@@ -279,4 +286,5 @@ def _reason(error: Exception) -> str:
     name = getattr(error, "name", None) or getattr(error, "filename", None)
     line = getattr(error, "lineno", None)
     place = f" in {name}" if name else ""
-    return f"{type(error).__name__}{place}{f', line {line}' if line else ''}: {error}"
+    at = f", line {line}" if line else ""
+    return clean_line(f"{type(error).__name__}{place}{at}: {error}")[:_REASON]

@@ -91,8 +91,8 @@ def outcome(
         )
     after = _after(result)
     due = now + max(after or 0.0, backoff(progress.attempt, random))
-    if after == 0:  # the provider asks for one more attempt in another form, at once
-        due = now
+    if after == 0 and result.state is not None and result.state != progress.state:
+        due = now  # the provider has another form to try; without one, 0 s would spin
     if due > progress.first_attempt_at + give_up_after:
         return Failed(
             reason=f"{result.reason} (given up after {_span(give_up_after)})",
@@ -115,7 +115,7 @@ def backoff(attempt: int, random: Callable[[], float]) -> float:
 
 def _after(error: RetryLater | Ambiguous) -> float | None:
     after = error.after if isinstance(error, RetryLater) else None
-    if after is None or not after >= 0:  # nan and negative wishes are no wish
+    if not isinstance(after, int | float) or not after >= 0:  # nan is no wish either
         return None
     return min(after, MAX_RETRY_AFTER)
 

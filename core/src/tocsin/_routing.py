@@ -23,6 +23,10 @@ class Scope(Enum):
     TEAM = "team"
 
 
+def _level(value: object) -> AlertLevel:
+    return AlertLevel.parse(value)
+
+
 def _names(value: Iterable[str] | str) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -35,12 +39,12 @@ class Subscription:
     scope: Scope = Scope.USER
     owner: str = ""
     """The user's or the team's name."""
-    kinds: tuple[str, ...] = ("*",)
+    kinds: tuple[str, ...] = attrs.field(default=("*",), converter=_names)
     """Patterns such as ``crashed`` or ``*``: one of them must match the alert's kind."""
-    min_level: AlertLevel = AlertLevel.INFO
-    projects: tuple[str, ...] = ("*",)
+    min_level: AlertLevel = attrs.field(default=AlertLevel.INFO, converter=_level)
+    projects: tuple[str, ...] = attrs.field(default=("*",), converter=_names)
     """Patterns such as ``prod-*``: one of them must match the alert's project."""
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = attrs.field(default=(), converter=_names)
     """Patterns: one of them must match one of the alert's tags. None: any alert."""
 
     def objection(self, alert: Alert) -> str:

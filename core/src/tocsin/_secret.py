@@ -36,10 +36,10 @@ class FromFile:
         try:
             with open(self.path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not needed here and costs import time
                 return file.read().strip()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise SecretUnavailable(
-                f"the secret's file {self.path} cannot be read ({why}): make it, "
+                f"the secret's file {self.path!r} cannot be read ({why}): make it, "
                 "readable by you alone"
             ) from None
 
@@ -63,6 +63,10 @@ class Secret:
     __slots__ = ("_source",)
 
     def __init__(self, source: str | FromEnv | FromFile = "") -> None:
+        if not isinstance(source, str | FromEnv | FromFile):
+            raise TypeError(
+                f"a Secret is made of a str, FromEnv or FromFile, not {type(source).__name__}"
+            )
         self._source = _Literal(source) if isinstance(source, str) else source
 
     @property

@@ -73,7 +73,9 @@ class Spill:
         """
         adopted = 0
         for path in sorted(self._folder.glob("*.jsonl*")):
-            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            with contextlib.suppress(
+                OSError
+            ):  # gone, taken by another, not ours to read
                 adopted += _adopt_file(path, submit)
         return adopted
 
@@ -83,7 +85,8 @@ class Spill:
 
 
 def _adopt_file(path: Path, submit: Callable[[Alert], None]) -> int:
-    taken = path if path.suffix == ".taken" else path.with_name(path.name + ".taken")
+    # a name of its own: the writer may begin a file of the old name again
+    taken = path.with_name(f"{new_id()}.jsonl.taken")
     with path.open("rb") as file, _locked(file):
         if not _is_at(file, path):
             return 0

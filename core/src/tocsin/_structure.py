@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NewType, TypeVar, get_args
 
 import attrs
 
+from tocsin import _places as places
 from tocsin._alert import AlertLevel
 from tocsin._errors import Problem
 from tocsin._secret import FromEnv, FromFile, Secret
@@ -30,8 +30,13 @@ P = TypeVar("P", bound="Provider")
 Duration = NewType("Duration", float)
 """Seconds, or a string such as ``"10m"``."""
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
+_LONGEST = 1e9  # seconds: 30 years; the platform's timers end at 292
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+Folder = NewType("Folder", str)
+"""A path; a relative one is beside the configuration file."""
 
 
 @attrs.frozen
@@ -65,7 +70,7 @@ class TeamTable(Wish):
 class TopTable:
     """The keys above all tables; None is the default of `Settings`."""
 
-    state_dir: str | None = None
+    state_dir: Folder | None = None
     submit_timeout: Duration | None = None
     timeout: Duration | None = None
     give_up_after: Duration | None = None
@@ -113,7 +118,30 @@ class Structure:
         converter.register_structure_hook(AlertLevel, _level)
         converter.register_structure_hook(Secret, self._secret)
         converter.register_structure_hook_func(lambda t: t is Duration, _duration)
+        converter.register_structure_hook_func(lambda t: t is Folder, self._place)
+        converter.register_structure_hook_func(
+            lambda t: t == tuple[Wish, ...], self._wishes
+        )
         return converter
+
+    def _wishes(self, value: object, _: object) -> tuple[Wish, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+            raise TypeError(
+                "must be tables, each in double brackets: [[user.subscriptions]] or "
+                "[[teams.NAME.subscriptions]]"
+            )
+        return tuple(self._converter.structure(value, list[Wish]))
+
+    def _place(self, value: object, _: object) -> str:
+        path = str(_scalar(value, str))
+        if path == places.MEMORY:
+            return path
+        if "\0" in path:
+            raise ValueError("a path has no NUL character")
+        try:
+            return str(self._folder / Path(path).expanduser())
+        except RuntimeError:
+            raise ValueError(f"{path} is of a user who is not here") from None
 
     def _secret(self, value: object, _: object) -> Secret:
         if isinstance(value, str):
@@ -218,7 +246,7 @@ def _level(value: object, _: object) -> AlertLevel:
 def _duration(value: object, _: object) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
         return float(match[1]) * _SECONDS[match[2]]
-    if type(value) in {int, float} and 0 <= value < math.inf:  # type: ignore[operator]  # a number by now
+    if type(value) in {int, float} and 0 <= value <= _LONGEST:  # type: ignore[operator]  # a number by now
         return float(value)  # type: ignore[arg-type]  # likewise
     raise ValueError('must be seconds, or a string such as "30s", "10m", "24h", "30d"')
 
@@ -229,6 +257,8 @@ def _mistakes(error: BaseException, cls: Any, key: str) -> Iterator[tuple[str, s
 
     if isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in attrs.fields(cls)] if attrs.has(cls) else []
+        if cls is TopTable:
+            known += ["channels", "include", "teams", "user"]
         for extra in sorted(error.extra_fields):
             yield (
                 _join(key, extra),

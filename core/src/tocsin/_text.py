@@ -14,7 +14,11 @@ _BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "")
 _CLEANED = {**_CONTROLS, **_LINE_ENDS, **_BIDI, ord("\n"): "\n", ord("\t"): "\t"}
 
 _SENSIBLE = 0.8  # a cut looks for a line's or a word's end in the last fifth
-_JOINERS = "\u200d\ufe0e\ufe0f"  # what holds an emoji together
+_JOINER = "\u200d"
+_SKIN_TONES = map(chr, range(0x1F3FB, 0x1F400))
+_FLAG_TAGS = map(chr, range(0xE0020, 0xE0080))
+_EXTENDERS = frozenset([_JOINER, *_SKIN_TONES, *_FLAG_TAGS])  # belong to what is before
+_FLAG_LETTERS = frozenset(map(chr, range(0x1F1E6, 0x1F200)))  # two make a flag
 
 
 def clean(text: str) -> str:
@@ -37,7 +41,7 @@ def longest_fit(text: str, fits: Callable[[str], bool], most: int) -> str:
     `most` is a length in characters that surely does not fit, to start the search from.
     The result may not fit after all when not even the mark alone does.
     """  # noqa: D205 - one sentence
-    if fits(text):
+    if not text or fits(text):
         return text
     low, high = 0, min(len(text), max(most, 0))
     while low < high:
@@ -67,10 +71,23 @@ def _sensible_end(text: str, end: int) -> int:
 
 def _whole_end(text: str, end: int) -> int:
     """Step back to where no character that people see as one is torn."""
-    while 0 < end < len(text) and (
-        text[end] in _JOINERS
-        or text[end - 1] == "\u200d"
-        or unicodedata.category(text[end])[0] == "M"
-    ):
+    while 0 < end < len(text) and _is_torn(text, end):
         end -= 1
     return end
+
+
+def _is_torn(text: str, end: int) -> bool:
+    following = text[end]
+    return (
+        following in _EXTENDERS
+        or text[end - 1] == _JOINER
+        or unicodedata.category(following)[0] == "M"
+        or (following in _FLAG_LETTERS and _flag_letters_before(text, end) % 2 == 1)
+    )
+
+
+def _flag_letters_before(text: str, end: int) -> int:
+    start = end
+    while start and text[start - 1] in _FLAG_LETTERS:
+        start -= 1
+    return end - start

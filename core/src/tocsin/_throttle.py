@@ -65,7 +65,7 @@ def suppressed_until(
     It is admitted when nothing was before; when its *own* wait is over; when its level is
     higher than the last admitted one's; or when the last admission lies in the future.
     """
-    if window is None or level > window.level:
+    if window is None or wait_duration == 0 or level > window.level:
         return None
     elapsed = now - window.admitted_at
     if elapsed >= wait_duration or elapsed < -CLOCK_SKEW:

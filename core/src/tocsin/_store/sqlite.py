@@ -51,8 +51,6 @@ class Standing:
     oldest: float
     """When the first of their alerts was submitted."""
     newest: float
-    due: float | None
-    """When one of them may be tried next; None when they are settled."""
 
 
 class SqliteStore:
@@ -472,7 +470,7 @@ class SqliteStore:
         with self._database.reading(_PATIENCE) as db:
             found = db.execute(
                 "SELECT channel, status, reason, remedy, count(*), min(submitted_at), "
-                "max(submitted_at), min(due) FROM deliveries JOIN alerts ON seq = alert "
+                "max(submitted_at) FROM deliveries JOIN alerts ON seq = alert "
                 "WHERE deliveries.namespace = ? "
                 "AND (status = 'pending' OR settled_at >= ?) "
                 "GROUP BY channel, status, reason, remedy ORDER BY channel, status",
@@ -487,9 +485,8 @@ class SqliteStore:
                 count=count,
                 oldest=oldest,
                 newest=newest,
-                due=due,
             )
-            for channel, status, reason, remedy, count, oldest, newest, due in found
+            for channel, status, reason, remedy, count, oldest, newest in found
         ]
 
     def prune(self, before: float) -> int:
