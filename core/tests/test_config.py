@@ -844,6 +844,16 @@ def test_the_dumper(scratch):
     assert result.user == table["user"]["name"]
 
 
+def test_a_choice(mistakes):
+    """A setting that takes one of a few words says which."""
+    table = 'to = "a@example.org"\nsender = "b@example.org"\nhost = "localhost"'
+    told = mistakes(f"[channels.inbox]\nprovider = 'email'\n{table}\ntls = 'implict'")
+
+    assert told == {
+        "channels.inbox.tls": "'implict' is not possible: did you mean 'implicit'?"
+    }
+
+
 def test_working_directory_does_not_matter(write, monkeypatch):
     """A relative path is that of the moment; what it names is then absolute."""
     file = write('state_dir = "state"')

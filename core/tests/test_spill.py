@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -153,6 +154,47 @@ def test_writing_while_it_is_adopted(folder):
     Spill(folder).adopt(submit)
     adopted += adopt_all(folder)
     assert ids(adopted) == ["1", "2", "1-again", "2-again"]
+
+
+@pytest.fixture
+def between(monkeypatch):
+    """Return what makes something happen once, between opening a file and locking it."""
+    flock = fcntl.flock
+
+    def between(event):
+        def flock_after_event(file, operation):
+            monkeypatch.setattr(fcntl, "flock", flock)
+            event()
+            flock(file, operation)
+
+        monkeypatch.setattr(fcntl, "flock", flock_after_event)
+
+    return between
+
+
+def test_file_taken_before_it_is_written(folder, between):
+    """A writer whose file is taken over before it has the lock writes to another."""
+    spill = write_all(folder, numbered(1))
+    adopted = []
+    between(lambda: Spill(folder).adopt(adopted.append))
+    spill.write(*numbered(2))
+
+    assert ids([*adopted, *adopt_all(folder)]) == ["1", "2"]
+
+
+def test_file_begun_again_before_it_is_adopted(folder, between):
+    """An adopter that comes second leaves a new file of the same name for the next."""
+    spill = write_all(folder, numbered(1))
+    adopted = []
+
+    def come_first():
+        Spill(folder).adopt(adopted.append)
+        spill.write(*numbered(2))
+
+    between(come_first)
+    second = adopt_all(folder)
+
+    assert ids([*adopted, *second, *adopt_all(folder)]) == ["1", "2"]
 
 
 def test_one_adopter_at_a_time(folder):

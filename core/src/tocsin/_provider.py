@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import (  # noqa: TC003 - for typing.get_type_hints of a provider
+    Callable,
+    Mapping,
+)
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from tocsin._alert import Alert
     from tocsin._attachment import Attachment
 

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NewType, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, NewType, TypeVar, get_args, get_origin
 
 import attrs
 
@@ -118,6 +118,7 @@ class Structure:
         converter.register_structure_hook(AlertLevel, _level)
         converter.register_structure_hook(Secret, self._secret)
         converter.register_structure_hook_func(lambda t: t is Duration, _duration)
+        converter.register_structure_hook_func(_is_choice, _choice)
         converter.register_structure_hook_func(lambda t: t is Folder, self._place)
         converter.register_structure_hook_func(
             lambda t: t == tuple[Wish, ...], self._wishes
@@ -241,6 +242,18 @@ def _level(value: object, _: object) -> AlertLevel:
         raise ValueError(
             f"{value!r} is no level: {nearest(value.upper(), names)}"
         ) from None
+
+
+def _is_choice(cls: Any) -> bool:  # noqa: ANN401 - any annotation
+    return get_origin(cls) is Literal
+
+
+def _choice(value: object, cls: Any) -> object:  # noqa: ANN401 - any annotation
+    choices = get_args(cls)
+    if value in choices:
+        return value
+    known = [choice for choice in choices if isinstance(choice, str)]
+    raise ValueError(f"{value!r} is not possible: {nearest(str(value), known)}")
 
 
 def _duration(value: object, _: object) -> float:

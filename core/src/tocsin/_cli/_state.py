@@ -1,0 +1,68 @@
+"""The state directory, looked at from outside: looking makes nothing in it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin import _places as places
+from tocsin._notifier import Mode, Notifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tocsin._store import Namespace
+    from tocsin._store.sqlite import SqliteStore
+
+
+@attrs.frozen
+class State:
+    """A folder that holds a store, or ``:memory:``."""
+
+    folder: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it outlives the program."""
+        return self.folder != places.MEMORY
+
+    @property
+    def database(self) -> Path:
+        """The store's file, there or not."""
+        return Path(self.folder) / "tocsin.db"
+
+    @contextlib.contextmanager
+    def store(self, namespace: str) -> Iterator[SqliteStore]:
+        """Open the store as one namespace sees it; empty when there is none yet."""
+        from tocsin._store.sqlite import SqliteStore
+
+        is_there = self.is_kept and self.database.is_file()
+        path = str(self.database) if is_there else places.MEMORY
+        with contextlib.closing(SqliteStore(path, namespace)) as store:
+            yield store
+
+    def namespaces(self) -> list[Namespace]:
+        """Return everyone who has used the store."""
+        with self.store("") as store:
+            return store.namespaces()
+
+    def notifier(self, namespace: Namespace) -> Notifier | None:
+        """Return a notifier of a namespace; None when its settings were made in code.
+
+        Raises:
+            ConfigError: Its configuration has mistakes, or is gone.
+
+        """
+        from tocsin._config import load
+
+        if not namespace.config:
+            return None
+        settings = attrs.evolve(load(namespace.config), state_dir=self.folder)
+        return Notifier(settings, namespace=namespace.name, mode=Mode.ONLINE)
+
+    def spilled(self) -> list[Path]:
+        """Return the files of alerts that the store did not take in time."""
+        return sorted(Path(self.folder, "spill").glob("*/*.jsonl*"))

@@ -1,0 +1,167 @@
+"""What `doctor` finds in the state directory."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tocsin._cli._finding import Finding, ok, problem, warning
+from tocsin._cli._outcomes import moment
+from tocsin._errors import StoreError
+from tocsin._store import Status
+from tocsin._throttle import CLOCK_SKEW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tocsin._cli._state import State
+    from tocsin._store import Namespace
+    from tocsin._store.sqlite import Standing
+
+_REMOTE = re.compile(
+    r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|fuse(\..+)?"
+)
+"""File systems on which SQLite's locks and shared memory do not hold, or may not."""
+_MOST = 10  # reasons told of one configuration
+_MOUNTS = Path("/proc/mounts")
+
+
+def folder(state: State) -> Iterator[Finding]:
+    """Check that alerts can be kept there, and by nobody else be read."""
+    if not state.is_kept:
+        yield warning(
+            "alerts are kept in memory, and are lost when a program ends",
+            "set state_dir, or TOCSIN_STATE_DIR, to a folder",
+        )
+        return
+    path = Path(state.folder)
+    if not path.exists():
+        yield from _missing(path)
+    elif not path.is_dir():
+        yield problem(f"{path} is no folder", "remove it, or set TOCSIN_STATE_DIR")
+    else:
+        yield from _present(path)
+        yield from _database(state)
+    yield from _remote(path)
+
+
+def _missing(path: Path) -> Iterator[Finding]:
+    above = next(parent for parent in path.parents if parent.exists())
+    if os.access(above, os.W_OK | os.X_OK):
+        yield ok(f"{path} is made when the first alert is kept")
+    else:
+        yield problem(
+            f"{path} cannot be made: {above} is not writable",
+            "make it writable, or set TOCSIN_STATE_DIR to another folder",
+        )
+
+
+def _present(path: Path) -> Iterator[Finding]:
+    if not os.access(path, os.W_OK | os.X_OK):
+        yield problem(
+            f"{path} is not writable: alerts are kept in memory only",
+            "make it writable, or set TOCSIN_STATE_DIR to another folder",
+        )
+    elif os.name != "nt" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield warning(f"others can look into {path}", f"chmod 700 {path}")
+    else:
+        yield ok(str(path))
+
+
+def _database(state: State) -> Iterator[Finding]:
+    try:
+        state.namespaces()
+    except StoreError as error:
+        yield problem(str(error), f"if it is damaged, move {state.database} away")
+
+
+def _remote(path: Path) -> Iterator[Finding]:
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return
+    kind = file_system(os.path.realpath(path), mounts)
+    if _REMOTE.fullmatch(kind):
+        yield warning(
+            f"{path} is on a network file system ({kind}), where SQLite is not safe",
+            "set TOCSIN_STATE_DIR to a folder on a disk of this machine",
+        )
+
+
+def file_system(path: str, mounts: str) -> str:
+    """Return the type of the file system that a path is on, or ``""``. Pure.
+
+    `mounts` is what Linux's ``/proc/mounts`` says; see proc_mounts(5), fstab(5).
+    """
+    found = ("", "")
+    for mount in mounts.splitlines():
+        _, point, kind, *_ = [*map(_unescaped, mount.split()), "", "", ""]
+        is_above = f"{path}/".startswith(f"{point.rstrip('/')}/")
+        if point and is_above and len(point) >= len(found[0]):  # a later one covers
+            found = point, kind
+    return found[1]
+
+
+def _unescaped(word: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), word)
+
+
+def clock(state: State, now: float) -> Iterator[Finding]:
+    """Compare the clock with what is kept."""
+    newest = max((standing.newest for _, standing in _standings(state)), default=0.0)
+    if newest > now + CLOCK_SKEW:
+        when = moment(datetime.fromtimestamp(newest, UTC))
+        yield warning(
+            f"an alert was kept at {when}, which is yet to come: the clock was set back",
+            "check the time and its synchronization, with timedatectl for one",
+        )
+    else:
+        yield ok("it agrees with what is kept")
+
+
+def leftovers(state: State, own: str) -> Iterator[Finding]:
+    """Tell what was not delivered, and what is not yet; `own` is one's configuration."""
+    if spilled := state.spilled():
+        yield warning(
+            f"alerts that the store did not take in time wait in {len(spilled):,} files",
+            "tocsin drain",
+        )
+    found = [
+        _leftover(standing, "" if namespace.name == own else f" ({namespace.name})")
+        for namespace, standing in _standings(state)
+        if standing.status is not Status.DELIVERED
+    ]
+    yield from found[:_MOST]
+    if len(found) > _MOST:
+        yield warning(f"and {len(found) - _MOST:,} more like these", "tocsin log")
+    if not found and not spilled:
+        yield ok("nothing is left")
+
+
+def _leftover(standing: Standing, whose: str) -> Finding:
+    why = f": {standing.reason}" if standing.reason else ""
+    if standing.status is Status.FAILED:
+        return warning(
+            f"{standing.channel}{whose}: {standing.count:,} failed{why}",
+            "; then ".join(filter(None, [standing.remedy, "tocsin replay --failed"])),
+        )
+    oldest = moment(datetime.fromtimestamp(standing.oldest, UTC))
+    return warning(
+        f"{standing.channel}{whose}: {standing.count:,} kept, the oldest at {oldest}{why}",
+        standing.remedy or "tocsin drain",
+    )
+
+
+def _standings(state: State) -> Iterator[tuple[Namespace, Standing]]:
+    try:
+        for namespace in state.namespaces():
+            with state.store(namespace.name) as store:
+                standings = store.standings()
+            for standing in standings:
+                yield namespace, standing
+    except StoreError:  # the folder's own check tells
+        return
