@@ -124,7 +124,7 @@ def test_source_is_copied_when_taken(tmp_path):
     [
         ("gone/plot.png", "plot.png: No such file or directory"),
         ("", ": No such file or directory"),
-        (".", ".: Is a directory"),
+        (".", ".: it is no regular file"),
         ("a\0b", "embedded null byte"),
         (BrokenPlot(), "attachment-1.png: RuntimeError: no display"),
         (UnspeakablePlot(), "Unspeakable"),

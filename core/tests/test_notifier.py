@@ -431,3 +431,36 @@ def test_a_closed_notifier_starts_again(inbox):
 
     assert delivery.status is Status.DELIVERED
     assert inbox.titles == ["a", "b"]
+
+
+def test_a_full_store_delivers_all_the_same(inbox):
+    """With no room for what was spilled, what is pending is delivered first."""
+    with Notifier(settings(inbox), namespace="tests", mode="offline") as offline:
+        offline.store()._max_pending = 2
+        for title in ("a", "b"):
+            offline.notify(Alert(title))
+        offline._spill.write(Alert("c", id="c", origin=Origin(user="ada")))
+    with Notifier(settings(inbox), namespace="tests") as online:
+        online.store()._max_pending = 2
+        online.flush(10)
+
+    assert sorted(inbox.titles) == ["a", "b", "c"]
+
+
+def test_an_alert_in_a_signal_handler(notifier, inbox):
+    """An alert that is raised while another is being raised does not deadlock."""
+    import signal
+
+    previous = signal.signal(
+        signal.SIGALRM, lambda *_: notifier.notify(Alert("alarm", wait_duration=0))
+    )
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        for _ in range(300):
+            notifier.notify(Alert("loop"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+    assert notifier.flush(30)
+    assert "loop" in inbox.titles

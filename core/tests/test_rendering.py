@@ -178,6 +178,19 @@ def test_any_alert_is_rendered(item):
     assert len(message.title.splitlines()) == 1
 
 
+@settings(deadline=None)
+@given(long_alerts)
+def test_nothing_is_cut_that_fits(item):
+    """A limit that the whole reaches exactly changes nothing."""
+    whole = rendered(provider(escape=entities), item)
+    cls = provider(text=len(whole.text), title=len(whole.title), escape=entities)
+    message = rendered(cls, item)
+
+    assert message.title == whole.title
+    assert message.text == whole.text
+    assert message.body == whole.body
+
+
 def test_plain_form():
     """The plain form has the level and title, then all that is known, in paragraphs."""
     item = alert(

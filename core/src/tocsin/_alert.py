@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tocsin._attachment import attachables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from tocsin._attachment import Attachable
 
@@ -111,7 +112,13 @@ def _identifier(alert: Alert, attribute: attrs.Attribute[str], value: str) -> No
 
 
 def _aware(_: Alert, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
-    if value is not None and value.tzinfo is None:
+    if value is None:
+        return
+    if not isinstance(value, datetime):
+        raise TypeError(
+            f"{attribute.name} must be a datetime, not {type(value).__name__}"
+        )
+    if value.tzinfo is None:
         raise ValueError(
             f"{attribute.name} must have a time zone: datetime.now(timezone.utc)"
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
@@ -110,6 +111,8 @@ def _copy(item: Attachable, name: str, room: int) -> Attachment:
 
 
 def _read(path: str | os.PathLike[str], room: int) -> bytes:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - likewise
+        raise OSError(None, "it is no regular file")  # a pipe would hold the caller
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs import time
         return file.read(room + 1)
 

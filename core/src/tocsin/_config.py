@@ -134,6 +134,11 @@ class _Loader:
     def _check_channels(self, table: Table, known: set[str]) -> None:
         """Look at what is written, so that no other mistake hides a wrong name."""
         for wish in _wish_tables(table):
+            for key in ("kinds", "projects"):
+                if wish.values.get(key) == []:
+                    self._add(
+                        wish, key, "lets nothing through: name some, or leave it out"
+                    )
             channels = wish.values.get("channels", ())
             if "channels" not in wish.values or channels == []:
                 self._add(wish, "channels", "is missing: name the channels it goes to")

@@ -214,8 +214,9 @@ class Courier:
                     f"the store does not answer, and is asked again: {error}"
                 )
                 self._next_look = time.monotonic() + TICK
-            except Exception:  # noqa: BLE001 - the thread must outlive any mistake
-                _log.exception("the courier stumbled, and goes on")
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any mistake
+                _log.debug("the courier stumbled", exc_info=True)
+                self._tell_once(f"the courier stumbled, and goes on: {error!r}")
                 self._next_look = time.monotonic() + TICK
             with self._lock:
                 pause = min(TICK, self._next_look - time.monotonic())
@@ -223,12 +224,12 @@ class Courier:
                     self._changed.wait(pause)
 
     def _round(self) -> None:
-        self._are_chores_done = False
-        self._are_chores_done = self._chores()
         self._reap()
         if time.monotonic() >= self._next_look:
             self._look()
         self._staff()
+        self._are_chores_done = False
+        self._are_chores_done = self._chores()  # last: they must not stop deliveries
 
     def _look(self) -> None:
         """Claim what is due, and note when to look again."""

@@ -96,13 +96,13 @@ def decode_whole(line: str) -> Alert:
     """Return the alert that `encode_whole` wrote; raises as `decode` does."""
     try:
         values = json.loads(line)
+        alert = decode(values["alert"])  # first: it knows whether we are too old
         attachments = [
             Attachment(
                 item["name"], base64.b64decode(item["content"]), item["content_type"]
             )
             for item in values["attachments"]
         ]
-        envelope = values["alert"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EnvelopeError(f"a spilled alert is damaged: {error}") from error
-    return attrs.evolve(decode(envelope), attachments=tuple(attachments))
+    return attrs.evolve(alert, attachments=tuple(attachments))

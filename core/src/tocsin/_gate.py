@@ -23,7 +23,7 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may raise an alert too
         self._windows: dict[str, Window] = {}
         self._unwritten: dict[str, Suppression] = {}
 
@@ -34,8 +34,7 @@ class Gate:
         until = suppressed_until(self._windows.get(key), level, wait_duration, now)
         if until is not None:
             with self._lock:
-                known = self._unwritten.get(key, NONE_SUPPRESSED)
-                self._unwritten[key] = known + Suppression(1, now)
+                self._add(key, Suppression(1, now))
         return until
 
     def unwritten(self, key: str) -> int:
@@ -65,12 +64,15 @@ class Gate:
         """Take counts back that could not be written."""
         with self._lock:
             for key, more in suppressed.items():
-                if not more.count:
-                    continue
-                known = self._unwritten.get(key, NONE_SUPPRESSED)
-                self._unwritten[key] = known + more
+                if more.count:
+                    self._add(key, more)
+
+    def _add(self, key: str, more: Suppression) -> None:
+        self._unwritten[key] = self._unwritten.get(key, NONE_SUPPRESSED) + more
+        if len(self._unwritten) > MAX_WINDOWS:  # the store has been down for long
+            del self._unwritten[next(iter(self._unwritten))]
 
     def after_fork_in_child(self) -> None:
         """Keep the windows; the counts are the parent's to write."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._unwritten = {}

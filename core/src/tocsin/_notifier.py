@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import sys
@@ -125,7 +126,7 @@ class Notifier:
         _notifiers.add(self)
 
     def _begin(self) -> None:
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._settled = threading.Condition()
         self._is_used = False
 
@@ -352,7 +353,8 @@ class Notifier:
         """Write counts, adopt what was spilled, prune; say whether nothing is left."""
         self._write_counts()
         if self._spill is not None:
-            self._spill.adopt(self._adopt)
+            with contextlib.suppress(StoreFull):  # they wait until there is room
+                self._spill.adopt(self._adopt)
         now = self._clock()
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now

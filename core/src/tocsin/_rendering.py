@@ -122,26 +122,28 @@ def _moment(when: datetime) -> str:
 
 
 def _plain(provider: type[Provider], alert: Alert, notes: tuple[str, ...]) -> Message:
-    context = _context(alert)
-
     limits, escape = provider.limits, provider.escape
+    context = _context(alert)
     share = None if limits.text is None else limits.text // 3
-    listed = "\n".join(f"{name}: {fact}" for name, fact in alert.fields.items())
-    facts = _cut(listed, escape, share, limits)
+    heading = f"[{alert.level.value}] {alert.title}"
+    facts = "\n".join(f"{name}: {fact}" for name, fact in alert.fields.items())
+    short_heading = _cut(heading, escape, share, limits)
+    short_facts = _cut(facts, escape, share, limits)
 
-    def body(text: str) -> str:
+    def body(text: str, facts: str = short_facts) -> str:
         place = " · ".join(value for name, value in context if name != "Level")
         paragraphs = (text, facts, alert.url, "\n".join(notes), place)
         return "\n\n".join(filter(None, paragraphs))
 
-    head = _cut(f"[{alert.level.value}] {alert.title}", escape, share, limits)
+    def form(text: str) -> str:
+        return f"{short_heading}\n\n{body(text)}"
+
+    whole = body(alert.text, facts)
     return Message(
         alert=alert,
         title=escape(_cut(alert.title, escape, limits.title, limits)),
-        body=_fitted(alert.text, body, escape, limits),
-        text=_fitted(
-            alert.text, lambda text: f"{head}\n\n{body(text)}", escape, limits
-        ),
+        body=_fitted(whole, alert.text, body, escape, limits),
+        text=_fitted(f"{heading}\n\n{whole}", alert.text, form, escape, limits),
         notes=notes,
         context=context,
         attachments=tuple(
@@ -160,15 +162,18 @@ def _cut(
 
 
 def _fitted(
+    whole: str,
     text: str,
     around: Callable[[str], str],
     escape: Callable[[str], str],
     limits: Limits,
 ) -> str:
-    """Escape the text with what stands around it, which is kept whole if it can be."""
-    if limits.text is None:
-        return escape(around(text))
+    """Escape the whole; where it does not fit, the text with short things around it."""
     limit = limits.text
+    if limit is None or (
+        len(whole) <= limit and limits.measure(escape(whole)) <= limit
+    ):
+        return escape(whole)
     inner = longest_fit(
         text, lambda cut: limits.measure(escape(around(cut))) <= limit, limit
     )

@@ -107,7 +107,10 @@ class Secret:
 
 def redact(text: str, values: list[str]) -> str:
     """Return the text with every one of the values (revealed secrets) blotted out."""
-    for value in sorted(values, key=len, reverse=True):
+    from urllib.parse import quote
+
+    forms = {form for value in values for form in (value, quote(value, safe=""))}
+    for value in sorted(forms, key=len, reverse=True):
         if value:
             text = text.replace(value, "…")
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from tocsin._alert import Alert
 
+_log = logging.getLogger("tocsin")
+
 
 class Spill:
     """The spill files of one namespace in one folder.
@@ -33,11 +36,12 @@ class Spill:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._mine = self._new_file()
+        self._is_first_time = True
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits here, nor is just being adopted by someone."""
-        return not any(self._folder.glob("*.jsonl*"))
+        return not any(self._waiting())
 
     def write(self, alert: Alert) -> None:
         """Append the alert. It survives this process once this returns.
@@ -72,12 +76,19 @@ class Spill:
         Submitting twice must be harmless: a crash in between starts the file again.
         """
         adopted = 0
-        for path in sorted(self._folder.glob("*.jsonl*")):
-            with contextlib.suppress(
-                OSError
-            ):  # gone, taken by another, not ours to read
+        for path in sorted(self._waiting()):
+            try:
                 adopted += _adopt_file(path, submit)
+            except OSError as error:  # gone, taken by another, not ours to read
+                _log.debug("the spill file %s is passed over: %s", path, error)
+        self._is_first_time = False
         return adopted
+
+    def _waiting(self) -> Iterator[Path]:
+        yield from self._folder.glob("*.jsonl")
+        yield from self._folder.glob("*.taken")
+        if self._is_first_time:  # we may be the newer version that it waits for
+            yield from self._folder.glob("*.newer")
 
     def after_fork_in_child(self) -> None:
         """Write to a file of the child's own."""
@@ -86,19 +97,28 @@ class Spill:
 
 def _adopt_file(path: Path, submit: Callable[[Alert], None]) -> int:
     # a name of its own: the writer may begin a file of the old name again
-    taken = path.with_name(f"{new_id()}.jsonl.taken")
+    taken = path.with_name(f"{new_id()}.taken")
     with path.open("rb") as file, _locked(file):
         if not _is_at(file, path):
             return 0
         path.rename(taken)
-        alerts = 0
-        with contextlib.suppress(EnvelopeTooNew):  # keep the file for a newer version
-            for line in file:
-                for alert in _read(line):
-                    submit(alert)
-                    alerts += 1
-            taken.unlink()
+        try:
+            alerts = _submit_lines(file, submit)
+        except EnvelopeTooNew as error:
+            taken.rename(taken.with_suffix(".newer"))
+            _log.warning("spilled alerts are set aside: %s", error)
+            return 0
+        taken.unlink()
         return alerts
+
+
+def _submit_lines(file: BinaryIO, submit: Callable[[Alert], None]) -> int:
+    alerts = 0
+    for line in file:
+        for alert in _read(line):
+            submit(alert)
+            alerts += 1
+    return alerts
 
 
 def _read(line: bytes) -> Iterator[Alert]:

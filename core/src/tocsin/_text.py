@@ -39,9 +39,9 @@ def longest_fit(text: str, fits: Callable[[str], bool], most: int) -> str:
     marked with how much is missing.
 
     `most` is a length in characters that surely does not fit, to start the search from.
-    The result may not fit after all when not even the mark alone does.
+    Where not even the mark fits, the cut is not marked.
     """  # noqa: D205 - one sentence
-    if not text or fits(text):
+    if not text or (len(text) <= most and fits(text)):
         return text
     low, high = 0, min(len(text), max(most, 0))
     while low < high:
@@ -53,7 +53,15 @@ def longest_fit(text: str, fits: Callable[[str], bool], most: int) -> str:
     end = _sensible_end(text, low)
     while end and not fits(_cut(text, end)):  # an escape may lengthen a shorter text
         end = _whole_end(text, end - 1)
-    return _cut(text, end)
+    cut = _cut(text, end)
+    return cut if fits(cut) else _bare_fit(text, fits, most)
+
+
+def _bare_fit(text: str, fits: Callable[[str], bool], most: int) -> str:
+    end = min(len(text), max(most, 0))
+    while end and not fits(text[:end]):
+        end = _whole_end(text, end - 1)
+    return text[:end]
 
 
 def _cut(text: str, end: int) -> str:

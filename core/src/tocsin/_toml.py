@@ -52,8 +52,14 @@ def read_all(file: Path, problems: list[Problem]) -> Tables | None:
     while waiting:
         current, values = waiting.pop(0)
         for included in _included(current, values, problems):
-            if included in seen or len(seen) >= _MAX_FILES:
+            message = ""
+            if included in seen:
                 message = f"{included} is included twice, or by itself: name it once"
+            elif len(seen) >= _MAX_FILES:
+                message = (
+                    f"more than {_MAX_FILES} files are included: put some together"
+                )
+            if message:
                 problems.append(Problem(str(current), "include", message))
                 continue
             seen.add(included)
