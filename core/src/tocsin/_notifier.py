@@ -33,7 +33,7 @@ from tocsin._results import (
     Unrouted,
 )
 from tocsin._routing import plan
-from tocsin._spill import Spill
+from tocsin._spill import MemorySpill, Spill
 from tocsin._store import Granted, Status, Submission, Withheld
 from tocsin._throttle import Window, throttle_key, title_of
 
@@ -286,8 +286,6 @@ class Notifier:
         )
 
     def _defer(self, alert: Alert, error: StoreError) -> Result:
-        if self._spill is None:
-            return self._refuse(str(error))
         try:
             self._spill.write(alert)
         except OSError as spilled:
@@ -319,14 +317,10 @@ class Notifier:
             self._opening.release()
 
     def _open(self, timeout: float) -> SqliteStore:
-        from tocsin._store.sqlite import SqliteStore
-
-        path = self._state_dir
-        if path != places.MEMORY:
+        if self._state_dir != places.MEMORY:
             try:
-                Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
-                store = SqliteStore(os.path.join(path, "tocsin.db"), self.namespace)  # noqa: PTH118 - a str for SQLite
-                store.open(self.settings.source, self._clock(), timeout=timeout)
+                Path(self._state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+                return self._open_at(str(Path(self._state_dir, "tocsin.db")), timeout)
             except StoreBusy:
                 raise
             except (OSError, StoreError) as error:
@@ -335,15 +329,19 @@ class Notifier:
                     "%s; make the folder writable, or set TOCSIN_STATE_DIR to another",
                     error,
                 )
-            else:
-                return store
-        store = SqliteStore(places.MEMORY, self.namespace)
+                self._spill = MemorySpill()
+        return self._open_at(places.MEMORY, timeout)
+
+    def _open_at(self, path: str, timeout: float) -> SqliteStore:
+        from tocsin._store.sqlite import SqliteStore
+
+        store = SqliteStore(path, self.namespace)
         store.open(self.settings.source, self._clock(), timeout=timeout)
         return store
 
-    def _new_spill(self) -> Spill | None:
+    def _new_spill(self) -> Spill | MemorySpill:
         if self._state_dir == places.MEMORY:
-            return None
+            return MemorySpill()
         import hashlib
 
         name = hashlib.blake2b(self.namespace.encode(), digest_size=8).hexdigest()
@@ -352,14 +350,13 @@ class Notifier:
     def _do_chores(self) -> bool:
         """Write counts, adopt what was spilled, prune; say whether nothing is left."""
         self._write_counts()
-        if self._spill is not None:
-            with contextlib.suppress(StoreFull):  # they wait until there is room
-                self._spill.adopt(self._adopt)
+        with contextlib.suppress(StoreFull):  # they wait until there is room
+            self._spill.adopt(self._adopt)
         now = self._clock()
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
             self.store().prune(now - self.settings.retention)
-        return self._spill is None or self._spill.is_empty
+        return self._spill.is_empty
 
     def _write_counts(self) -> None:
         counts = self._gate.take_all()
@@ -466,8 +463,7 @@ class Notifier:
         self._begin()
         self._gate.after_fork_in_child()
         self._courier.after_fork_in_child()
-        if self._spill is not None:
-            self._spill.after_fork_in_child()
+        self._spill.after_fork_in_child()
         if self._store is not None and self._store.path == places.MEMORY:
             self._store = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 from tocsin._alert import new_id
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tocsin._alert import Alert
+
+_MAX_IN_MEMORY = 10_000
 
 _log = logging.getLogger("tocsin")
 
@@ -93,6 +96,42 @@ class Spill:
     def after_fork_in_child(self) -> None:
         """Write to a file of the child's own."""
         self._mine = self._new_file()
+
+
+class MemorySpill:
+    """Where alerts wait beside a store that is in memory itself."""
+
+    def __init__(self) -> None:
+        self._alerts: deque[Alert] = deque()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits here."""
+        return not self._alerts
+
+    def write(self, alert: Alert) -> None:
+        """Append the alert.
+
+        Raises:
+            OSError: Too many wait already.
+
+        """
+        if len(self._alerts) >= _MAX_IN_MEMORY:
+            raise OSError(f"{_MAX_IN_MEMORY:,} alerts wait in memory already")
+        self._alerts.append(alert)
+
+    def adopt(self, submit: Callable[[Alert], None]) -> int:
+        """Submit what waits here and forget it; return how many alerts that were."""
+        adopted = 0
+        while self._alerts:
+            submit(self._alerts[0])
+            self._alerts.popleft()
+            adopted += 1
+        return adopted
+
+    def after_fork_in_child(self) -> None:
+        """Leave to the parent what is the parent's."""
+        self._alerts.clear()
 
 
 def _adopt_file(path: Path, submit: Callable[[Alert], None]) -> int:

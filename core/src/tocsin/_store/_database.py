@@ -93,6 +93,7 @@ class Database:
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._is_in_use = False
         self._connection: sqlite3.Connection | None = None
         _databases.add(self)
 
@@ -134,6 +135,10 @@ class Database:
         deadline = time.monotonic() + timeout
         if not self._lock.acquire(timeout=timeout):
             raise StoreBusy(f"another thread holds {self.path}")
+        if self._is_in_use:
+            self._lock.release()
+            raise StoreBusy(f"this very thread uses {self.path}: a signal handler came")
+        self._is_in_use = True
         try:
             if self._connection is None:
                 self._connection = _connect(self.path, deadline)
@@ -142,12 +147,13 @@ class Database:
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error
         finally:
+            self._is_in_use = False
             self._lock.release()
 
     def before_fork(self) -> None:
         """Close the file: SQLite forbids to carry a connection across a fork."""
         held = self._lock.acquire(timeout=1)
-        if held and self.path != ":memory:":
+        if held and not self._is_in_use and self.path != ":memory:":
             self.close()
 
     def after_fork_in_parent(self) -> None:
@@ -158,6 +164,7 @@ class Database:
     def after_fork_in_child(self) -> None:
         """Start anew; a child of a process with a store in memory has an empty one."""
         self._lock = threading.RLock()
+        self._is_in_use = False
         self._connection = None
 
 
