@@ -121,12 +121,23 @@ class Hung(Provider):
         threading.Event().wait()
 
 
+@attrs.frozen
+class Rude(Provider):
+    """Wants to end the program."""
+
+    name = "rude"
+
+    def check(self, timeout):
+        raise SystemExit("enough")
+
+
 @hookimpl
 def tocsin_register(registrar):
-    for provider in (Lines, Door, Later, Hung):
+    for provider in (Lines, Door, Later, Hung, Rude):
         registrar.provider(provider)
 '''
 
+NAMES = ("lines", "door", "later", "hung", "rude")
 TITLE = "{{ level }}: {{ title }}\n"
 TEXT = "{{ text }}\n"
 
@@ -153,7 +164,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two distributions, one of them broken; installed once, for they are imported once."""
     folder = tmp_path_factory.mktemp("sites")
     return [
-        install(folder, "post", "tocsin_post", POST, "lines", "door", "later", "hung"),
+        install(folder, "post", "tocsin_post", POST, *NAMES),
         install(folder, "torn", "tocsin_torn", "import no_such_module", "torn"),
     ]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -56,6 +57,17 @@ def test_global_options_stand_anywhere(where, cli, post, tmp_path, monkeypatch):
     assert (tmp_path / "other" / "tocsin.db").exists()
 
 
+@pytest.mark.parametrize("file", ["/no/such/file", "~no-such-user/tocsin.toml"])
+@pytest.mark.parametrize("command", ["log", "drain", "send x", "replay --failed"])
+def test_a_configuration_that_is_not_there(command, file, cli):
+    """A file that is named and is not there ends with 2, and not with a traceback."""
+    result = cli(*command.split(), "--config", file)
+
+    assert result.exit_code == 2
+    assert file in result.stderr
+    assert "it cannot be read" in result.stderr
+
+
 def test_quiet(cli, post):
     """With --quiet good news is no news; the exit code tells."""
     assert cli("-q", "send", "hi").output == ""
@@ -69,6 +81,25 @@ def test_text_is_data(cli, post):
     shown = cli("log").stdout
     assert "[red]x[/red] :smile: \ufffd[2J\ufffd" in shown
     assert "\x1b" not in shown
+
+
+def test_colours_on_a_terminal_alone(process, cli, post, monkeypatch):
+    """A terminal gets colours and sees that it takes its time; a pipe gets text."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    terminal, slave = os.openpty()
+    process("send", "hi", stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(terminal, 1024):
+            seen += chunk
+    os.close(terminal)
+    assert b"\x1b[32m" in seen
+    assert "Delivering …".encode() in seen
+    assert b"delivered to" in seen
+    assert "\x1b" not in cli("send", "ho").output
 
 
 def test_what_the_library_warns_of_is_told(cli, post, tmp_path):

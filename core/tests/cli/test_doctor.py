@@ -6,7 +6,7 @@ import time
 import pytest
 
 import tocsin
-from tocsin._cli._state_checks import file_system
+from tocsin._cli import _state_checks as state_checks
 
 
 def found(result, mark):
@@ -25,7 +25,7 @@ def test_all_is_well(cli, post):
     result = cli("doctor")
     assert result.exit_code == 0
     good = found(result, "✓")
-    assert f"{post.config}: 1 channels, 1 subscriptions" in good
+    assert f"{post.config}: 1 channel, 1 subscription" in good
     assert "lines of post 1.2" in good
     assert "it agrees with what is kept" in good
     assert "nothing is left" in good
@@ -143,6 +143,15 @@ def test_a_state_directory_that_others_can_look_into(cli, tmp_path):
     assert f"→ chmod 700 {tmp_path / 'state'}" in result.stdout
 
 
+def test_a_state_directory_on_a_network(cli, tmp_path, monkeypatch):
+    """SQLite is not safe on a network file system: one is told, by its type."""
+    (tmp_path / "mounts").write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr(state_checks, "_MOUNTS", tmp_path / "mounts")
+
+    told = f"{tmp_path / 'state'} is on a network file system (nfs4)"
+    assert any(one.startswith(told) for one in found(cli("doctor"), "!"))
+
+
 def test_a_state_directory_that_is_none(cli, tmp_path):
     """A file in its place is a problem."""
     (tmp_path / "state").touch()
@@ -229,7 +238,7 @@ def test_spill_files(cli, tmp_path):
     (tmp_path / "state" / "spill" / "0").mkdir(parents=True)
     (tmp_path / "state" / "spill" / "0" / "1.jsonl").touch()
 
-    assert "did not take in time wait in 1 files" in cli("doctor").stdout
+    assert "did not take in time wait in 1 file" in cli("doctor").stdout
 
 
 def test_reachability(cli, configure, tmp_path):
@@ -283,6 +292,25 @@ def test_a_service_that_hangs(cli, configure):
     assert "b: no answer within 0.1 s" in found(result, "✗")
 
 
+def test_a_check_that_raises_anything(cli, configure):
+    """Whatever a check raises is that channel's problem, and nobody else's."""
+    configure("""
+        [channels.rude]
+        provider = "rude"
+        [channels.door]
+        provider = "door"
+        token = { env = "NO_SUCH_TOKEN" }
+        path = "/"
+        [channels.later]
+        provider = "later"
+    """)
+
+    result = cli("doctor")
+    assert "rude: the provider raised SystemExit: enough" in found(result, "✗")
+    assert "door: it is open" in found(result, "✓")
+    assert "later: cannot be asked" in result.stdout
+
+
 MOUNTS = """\
 /dev/vda1 / ext4 rw,relatime 0 0
 server:/home /home nfs4 rw,vers=4.2 0 0
@@ -307,4 +335,4 @@ over /tmp overlay rw 0 0
 )
 def test_file_system(path, kind):
     """A path is on the longest mount above it; of two at one point, on the later."""
-    assert file_system(path, MOUNTS) == kind
+    assert state_checks.file_system(path, MOUNTS) == kind

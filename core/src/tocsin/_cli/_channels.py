@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 import attrs
 import click
@@ -174,12 +174,13 @@ def providers(invocation: Invocation, *, name: str | None) -> None:
 
         screen.show(*_manual(plugins.load(name)))
         return
-    found = installed()
-    if not found:
-        screen.show(
-            line("No provider is installed."), remedy_line("pip install tocsin-slack")
-        )
-    screen.show(grid(_offer_row(offer, why) for offer, why in found.items()))
+    if found := installed():
+        screen.show(grid(_offer_row(offer, why) for offer, why in found.items()))
+        return
+    screen.show(
+        line("No provider is installed."),
+        remedy_line("pip install tocsin-NAME, for the service of your choice"),
+    )
 
 
 def installed() -> Mapping[Offer, str]:
@@ -231,6 +232,8 @@ _KINDS = {
 
 
 def _kind(annotation: object) -> str:
+    if get_origin(annotation) is Literal:
+        return " or ".join(map(_as_toml, get_args(annotation)))
     is_class = isinstance(annotation, type)
     name = annotation.__name__ if is_class else str(annotation)  # type: ignore[attr-defined]  # a class has one
     name = str(annotation) if "[" in str(annotation) else name

@@ -15,6 +15,7 @@ from tocsin._cli._log import log
 from tocsin._cli._mistakes import Failure, Mistake, Mistakes
 from tocsin._cli._replay import replay
 from tocsin._cli._route import render, route
+from tocsin._cli._screen import block
 from tocsin._cli._send import send, test
 from tocsin._errors import ConfigError, PluginError, TocsinError
 
@@ -59,8 +60,6 @@ class _Warnings(logging.Handler):
         return not is_told
 
     def emit(self, record: logging.LogRecord) -> None:
-        from tocsin._cli._screen import block
-
         self._screen.warn(block(f"Warning: {self.format(record)}", "yellow"))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tocsin import _places as places
 from tocsin._cli._channels import installed, secrets_of
 from tocsin._cli._finding import Finding, ok, problem, warning
+from tocsin._cli._screen import counted
 from tocsin._errors import SecretUnavailable
 from tocsin._secret import FromFile
 from tocsin._toml import read_all
@@ -28,8 +29,9 @@ def configuration(settings: Settings) -> Iterator[Finding]:
             f"write {places.config_dir() / 'tocsin.toml'}, or set TOCSIN_CONFIG",
         )
         return
-    counts = f"{len(settings.channels)} channels, {len(settings.subscriptions)}"
-    yield ok(f"{settings.source}: {counts} subscriptions")
+    channels = counted(len(settings.channels), "channel")
+    subscriptions = counted(len(settings.subscriptions), "subscription")
+    yield ok(f"{settings.source}: {channels}, {subscriptions}")
     named = {name for wish in settings.subscriptions for name in wish.channels}
     for name in settings.channels.keys() - named:
         yield warning(

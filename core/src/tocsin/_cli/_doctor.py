@@ -14,7 +14,7 @@ from tocsin._cli._exits import Exit
 from tocsin._cli._finding import Finding, Verdict, problem
 from tocsin._cli._invocation import Command, Invocation, seconds
 from tocsin._cli._reach import reach
-from tocsin._cli._screen import grid, line
+from tocsin._cli._screen import counted, grid, line
 from tocsin._errors import ConfigError
 from tocsin._settings import Settings
 
@@ -49,7 +49,7 @@ def doctor(ctx: click.Context, *, offline: bool, timeout: float) -> None:
     problems = _count(findings, Verdict.PROBLEM)
     warnings = _count(findings, Verdict.WARNING)
     if problems or warnings:
-        counts = [_counted(problems, "problem"), _counted(warnings, "warning")]
+        counts = [counted(problems, "problem"), counted(warnings, "warning")]
         screen.show(line(f"{' and '.join(counts)}."))
     else:
         screen.tell(line("All is well."))
@@ -87,7 +87,3 @@ def _tell_section(title: str, findings: list[Finding], screen: Screen) -> None:
 
 def _count(findings: list[Finding], verdict: Verdict) -> int:
     return sum(finding.verdict is verdict for finding in findings)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -47,6 +47,7 @@ def drain(ctx: click.Context, *, timeout: float) -> None:
         for namespace in _leavers(invocation, state)
     ]
     if not codes:
+        invocation.settings()  # a file that was named and is not there is a mistake
         screen.tell(line("Nothing is left to deliver."))
     ctx.exit(max(codes, default=Exit.DONE))
 

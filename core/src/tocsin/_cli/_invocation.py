@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -46,17 +45,14 @@ class Invocation:
         """
         from tocsin._config import load
 
-        return self.placed(load(self.config))
-
-    def placed(self, settings: Settings) -> Settings:
-        """Return the settings with the state directory that the options name."""
+        settings = load(self.config)
         if self.state_dir is None:
             return settings
         return attrs.evolve(settings, state_dir=self.state_dir)
 
     def source(self) -> str:
         """Return the configuration's file, whatever is in it; empty when there is none."""
-        file = Path(self.config).expanduser() if self.config else places.config_file()
+        file = places.expanded(self.config) if self.config else places.config_file()
         return "" if file is None else os.path.realpath(file)
 
     def state(self) -> State:

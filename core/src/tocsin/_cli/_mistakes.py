@@ -9,6 +9,7 @@ import click
 
 from tocsin._cli._exits import Exit
 from tocsin._cli._screen import Screen, grid, line
+from tocsin._text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
     from tocsin._errors import ConfigError, Problem
 
 
-class Failure(click.ClickException):
+class _Told(click.ClickException):
+    def format_message(self) -> str:
+        return clean(self.message)  # it may quote what came from elsewhere
+
+
+class Failure(_Told):
     """Something outside failed: the store, above all."""
 
     exit_code = Exit.UNDELIVERED
 
 
-class Mistake(click.ClickException):
+class Mistake(_Told):
     """Something that was asked for is not there."""
 
     exit_code = Exit.MISUSED

@@ -95,9 +95,21 @@ def obstacles(notifier: Notifier) -> Callable[[DeliveryRecord], str]:
         if record.channel in out_of_order:
             return f"the channel is out of order: {out_of_order[record.channel]}"
         again = "" if record.attempts else next_try(notifier, record.channel)
-        return f"the service wants a pause; {again}" if again else ""
+        # it may have been claimed since the record was read: it is then due much later
+        is_held = again and _is_untried(record, notifier)
+        return f"the service wants a pause; {again}" if is_held else ""
 
     return obstacle
+
+
+def _is_untried(record: DeliveryRecord, notifier: Notifier) -> bool:
+    now = notifier.store().deliveries(alert_of(record.id))
+    return any(one.id == record.id and not one.attempts for one in now)
+
+
+def alert_of(delivery_id: str) -> str:
+    """Return the id of a delivery's alert."""
+    return delivery_id.partition(".")[0]
 
 
 def next_try(notifier: Notifier, channel: str) -> str:

@@ -21,6 +21,7 @@ from tocsin._cli._invocation import (
 )
 from tocsin._cli._mistakes import Mistake
 from tocsin._cli._outcomes import (
+    alert_of,
     await_deliveries,
     exit_for,
     is_settled,
@@ -83,7 +84,7 @@ def _meant(invocation: Invocation, prefix: str) -> _Meant:
     if not found:
         raise Mistake(f"no delivery's id begins with {prefix!r}: see `tocsin log`")
     ids = [delivery_id for _, delivery_id in found]
-    if len(set(map(_alert_of, ids))) == 1:
+    if len(set(map(alert_of, ids))) == 1:
         namespace, _ = found[0]
         with invocation.state().store(namespace.name) as store:
             deliveries = list(_as_they_stand(ids, store))
@@ -106,13 +107,9 @@ def _find(invocation: Invocation, prefix: str) -> Iterator[tuple[Namespace, str]
             yield from ((namespace, delivery_id) for delivery_id in found)
 
 
-def _alert_of(delivery_id: str) -> str:
-    return delivery_id.partition(".")[0]
-
-
 def _as_they_stand(ids: Iterable[str], store: SqliteStore) -> Iterator[DeliveryRecord]:
     wanted = set(ids)
-    for alert_id in dict.fromkeys(map(_alert_of, ids)):
+    for alert_id in dict.fromkeys(map(alert_of, ids)):
         yield from (one for one in store.deliveries(alert_id) if one.id in wanted)
 
 

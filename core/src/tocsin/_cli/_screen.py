@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _WIDE = 10_000  # columns of what is no terminal: a line stays one line for grep
-_LONG = 300  # characters of a word from elsewhere that stands in a line
+_LONG = 1000  # characters of a word from elsewhere that stands in a line
 
 GOOD = Text("✓", "green")
 POOR = Text("!", "yellow")
@@ -78,17 +78,23 @@ def _console(*, is_error: bool) -> Console:
 def line(text: str, style: str = "") -> Text:
     """Return a text from elsewhere as one line of bounded length."""
     text = clean_line(text)
-    return Text(text if len(text) <= _LONG else text[:_LONG] + "…", style)
+    cut = text if len(text) <= _LONG else f"{text[:_LONG]}…"
+    return Text(cut, style, overflow="fold")
 
 
 def block(text: str, style: str = "") -> Text:
     """Return a text from elsewhere with its lines."""
-    return Text(clean(text), style)
+    return Text(clean(text), style, overflow="fold")
 
 
 def stacked(lines: Iterable[Text]) -> Text:
     """Return lines as one text."""
-    return Text("\n").join(lines)
+    return Text("\n", overflow="fold").join(lines)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things: ``1 file``, ``2 files``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def remedy_line(remedy: str) -> Text:

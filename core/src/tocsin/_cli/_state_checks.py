@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tocsin._cli._finding import Finding, ok, problem, warning
 from tocsin._cli._outcomes import moment
+from tocsin._cli._screen import counted
 from tocsin._errors import StoreError
 from tocsin._store import Status
 from tocsin._throttle import CLOCK_SKEW
@@ -127,7 +128,8 @@ def leftovers(state: State, own: str) -> Iterator[Finding]:
     """Tell what was not delivered, and what is not yet; `own` is one's configuration."""
     if spilled := state.spilled():
         yield warning(
-            f"alerts that the store did not take in time wait in {len(spilled):,} files",
+            "alerts that the store did not take in time wait in "
+            + counted(len(spilled), "file"),
             "tocsin drain",
         )
     found = [

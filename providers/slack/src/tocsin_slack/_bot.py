@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin import Receipt, Rejected
+from tocsin_slack._blocks import compose
+from tocsin_slack._clients import Bot
+from tocsin_slack._outcome import LayoutRefused
+from tocsin_slack._progress import Progress
+from tocsin_slack._transport import Deadline
+from tocsin_slack._upload import upload_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tocsin import Delivery, Message
+    from tocsin_slack._provider import Slack
+
+# Slack may drop the second of two messages with one client_msg_id; it promises nothing.
+_NAMESPACE = uuid.UUID("4ff1463c-8dff-4817-a50b-a036fa9ab8e3")
+
+
+@attrs.frozen
+class BotSender:
+    """Posts by a bot's token, and uploads attachments into the message's thread."""
+
+    _settings: Slack
+
+    def deliver(self, message: Message, delivery: Delivery) -> Receipt:
+        """Post the message, unless an earlier attempt did; then upload what is missing.
+
+        Raises:
+            DeliveryError: It did not succeed.
+            SecretUnavailable: The token's reference does not resolve.
+
+        """
+        progress = Progress.parse(delivery.state)
+        bot = self._bot(delivery.timeout)
+        if not progress.ts:
+            progress = self._post(bot, message, delivery.id, progress)
+        notes = [progress.note, *upload_all(bot, message.attachments, progress)]
+        return Receipt(
+            reference=progress.ts,
+            place=progress.channel,
+            note=" ".join(filter(None, notes)),
+        )
+
+    def check(self, timeout: float) -> str:
+        """Ask Slack who the token is.
+
+        Raises:
+            DeliveryError: It is no good.
+
+        """
+        answer = self._bot(timeout).call("auth.test")
+        _check_scopes(answer.headers)
+        return f"Slack workspace {answer.get('team')} as bot {answer.get('user')}"
+
+    def close(self) -> None:
+        """Do nothing: each request has a connection of its own."""
+
+    def _bot(self, timeout: float) -> Bot:
+        return Bot(
+            self._settings.token.reveal(),
+            self._settings.base_url,
+            Deadline.after(timeout),
+        )
+
+    def _post(
+        self, bot: Bot, message: Message, delivery_id: str, progress: Progress
+    ) -> Progress:
+        request = compose(message, self._settings, progress) | {
+            "channel": self._settings.channel.strip(),
+            "client_msg_id": str(uuid.uuid5(_NAMESPACE, delivery_id)),
+        }
+        try:
+            with progress.kept():
+                answer = bot.call("chat.postMessage", json=request)
+        except LayoutRefused as refusal:
+            raise progress.after_refusal(refusal) from None
+        return attrs.evolve(
+            progress,
+            channel=str(answer.get("channel") or ""),
+            ts=str(answer.get("ts") or ""),
+        )
+
+
+def _check_scopes(headers: Mapping[str, str]) -> None:
+    scopes = headers.get("x-oauth-scopes", "").replace(" ", "").split(",")
+    if scopes != [""] and "chat:write" not in scopes:
+        raise Rejected(
+            "the token lacks the scope chat:write",
+            remedy="add it under OAuth & Permissions at api.slack.com/apps, then "
+            "reinstall the app",
+        )

@@ -1,0 +1,250 @@
+"""What Slack answered, or did not, becomes the outcome of an attempt. Pure.
+
+Slack's codes: https://docs.slack.dev/reference/methods/chat.postMessage#errors and
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from tocsin import Ambiguous, Rejected, RetryLater
+from tocsin_slack._answer import Answer, Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tocsin import DeliveryError
+
+MAX_RETRY_AFTER = 3600.0
+"""Seconds; a channel is held no longer, whatever the server wishes."""
+
+_OK = 200
+_CODE = re.compile(r"[a-z][a-z0-9_]{1,79}")  # no token, and no sentence, looks like one
+_SCOPE = re.compile(r"[a-z:.,]{1,80}")
+
+_AUTHENTICATE = (
+    "put the Bot User OAuth Token of your app (api.slack.com/apps > OAuth & Permissions) "
+    "where the channel's token refers to"
+)
+_WEBHOOK = (
+    "make a new webhook (api.slack.com/apps > Incoming Webhooks) and put its URL where "
+    "the channel's webhook_url refers to"
+)
+_SCOPES = "add the scope under OAuth & Permissions at api.slack.com/apps, then reinstall the app"
+_CHANNEL = (
+    "check the channel's id (channel details > About); a private channel is found only "
+    "once the app is in it: /invite @app"
+)
+_UNARCHIVE = "unarchive the channel in Slack, or configure another"
+_ADMIN = "ask an admin of the workspace to let the app post there"
+_OWNER = "an owner of the workspace has to settle this in Slack"
+_FILES = "ask an admin of the workspace to allow such files"
+
+_FINAL = {
+    "account_inactive": _AUTHENTICATE,
+    "invalid_auth": _AUTHENTICATE,
+    "not_allowed_token_type": _AUTHENTICATE,
+    "not_authed": _AUTHENTICATE,
+    "token_expired": _AUTHENTICATE,
+    "token_revoked": _AUTHENTICATE,
+    "missing_scope": _SCOPES,
+    "no_permission": _SCOPES,
+    "channel_not_found": _CHANNEL,
+    "not_in_channel": "invite the app to the channel: /invite @app",
+    "channel_is_archived": _UNARCHIVE,
+    "is_archived": _UNARCHIVE,
+    "user_disabled": "the member is deactivated: configure another channel",
+    "user_not_found": "check the member's id (profile > Copy member ID)",
+    "messages_tab_disabled": "allow messages to the app: App Home > Messages Tab",
+    "access_denied": _ADMIN,
+    "accesslimited": "post from a network that the workspace allows",
+    "action_prohibited": _ADMIN,
+    "not_allowed": _ADMIN,
+    "posting_to_general_channel_denied": _ADMIN,
+    "restricted_action": _ADMIN,
+    "restricted_action_read_only_channel": _ADMIN,
+    "restricted_action_thread_only_channel": _ADMIN,
+    "ekm_access_denied": _OWNER,
+    "enterprise_is_restricted": _OWNER,
+    "org_login_required": _OWNER,
+    "team_access_not_granted": _OWNER,
+    "team_disabled": _OWNER,
+    "two_factor_setup_required": _OWNER,
+    "invalid_token": _WEBHOOK,
+    "no_active_hooks": _WEBHOOK,
+    "no_service": _WEBHOOK,
+    "no_service_id": _WEBHOOK,
+    "no_team": _WEBHOOK,
+    "file_type_not_allowed": _FILES,
+    "file_upload_size_restricted": _FILES,
+    "file_uploads_disabled": _FILES,
+    "file_uploads_except_images_disabled": _FILES,
+    "storage_limit_reached": "free space in the workspace, or enlarge its plan",
+}
+
+_PASSING = {
+    "fatal_error",
+    "internal_error",
+    "message_limit_exceeded",
+    "rate_limited",
+    "ratelimited",
+    "request_timeout",
+    "rollup_error",
+    "service_unavailable",
+    "team_added_to_org",
+}
+
+_LAYOUT = {
+    "attachment_payload_limit_exceeded",
+    "invalid_attachments",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "msg_blocks_too_long",
+    "msg_too_long",
+    "too_many_attachments",
+}
+
+
+class LayoutRefused(Rejected):
+    """Slack does not take the message in this form; it may in the plain one."""
+
+
+def api_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None:
+    """Judge what the Web API answered: 200 is success only with ``"ok": true``."""
+    if isinstance(result, Lost):
+        return lost_failure(result)
+    content = _json_object(result.body)
+    if result.status == _OK and content.get("ok") is True:
+        return None
+    code = _code(content.get("error"))
+    return _refusal(code, _needed(content), result, now)
+
+
+def webhook_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None:
+    """Judge what an incoming webhook answered: success is the one word ``ok``."""
+    if isinstance(result, Lost):
+        return lost_failure(result)
+    if result.status == _OK and result.body == "ok":
+        return None
+    # an error comes with a status of its own; a word beside 200 is not Slack's
+    code = _code(result.body.strip()) if result.status != _OK else ""
+    return _refusal(code, "", result, now)
+
+
+def upload_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None:
+    """Judge what the upload of a file's bytes got: 200 is success, whatever the body.
+
+    Bytes that went astray show when the upload is completed.
+    """
+    if isinstance(result, Lost):
+        return lost_failure(result)
+    return None if result.status == _OK else _by_status("", result, now)
+
+
+def lost_failure(lost: Lost) -> DeliveryError:
+    """Judge a request that got no answer by how far it came."""
+    if lost.fate == "unsendable":
+        return Rejected(
+            f"the request to Slack could not be written ({lost.reason})",
+            remedy="check the token or the webhook's URL for stray characters",
+        )
+    if lost.fate == "unsent":
+        return RetryLater(
+            f"Slack was not reached: {lost.reason}",
+            remedy="check the network, its name service, and the proxy if there is one",
+        )
+    return Ambiguous(f"Slack did not answer: {lost.reason}")
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Return Retry-After (RFC 9110, 10.2.3) in seconds, at most an hour.
+
+    None when there is none, or none that makes sense. Nor does zero: `RetryLater` takes
+    it for "at once", which a server that is busy does not mean.
+    """
+    seconds = _seconds(value or "", now)
+    return min(seconds, MAX_RETRY_AFTER) if 0 < seconds < math.inf else None
+
+
+def _seconds(value: str, now: datetime) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return math.nan
+    # RFC 5322's "-0000" gives a date without a zone, which means UTC
+    return (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+
+
+def _json_object(body: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _code(value: object) -> str:
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
+
+
+def _needed(content: Mapping[str, Any]) -> str:
+    needed = content.get("needed")
+    return needed if isinstance(needed, str) and _SCOPE.fullmatch(needed) else ""
+
+
+def _refusal(code: str, needed: str, answer: Answer, now: datetime) -> DeliveryError:
+    reason = f"Slack refused: {code}" + (f" ({needed})" if needed else "")
+    if code in _LAYOUT:
+        return LayoutRefused(reason)
+    if code in _FINAL:
+        return Rejected(reason, remedy=_FINAL[code])
+    if code in _PASSING:
+        # internal_error and fatal_error say that part of it may have been done. They
+        # are no Ambiguous, which ends after a few attempts, because an outage lasts
+        # longer, and an alert is better had twice than not at all.
+        return RetryLater(reason, after=_wished(answer, now))
+    if code and answer.status == _OK:
+        return Rejected(reason, remedy=f"look {code} up at docs.slack.dev")
+    return _by_status(code, answer, now)
+
+
+def _by_status(code: str, answer: Answer, now: datetime) -> DeliveryError:
+    status = answer.status
+    reason = f"Slack answered HTTP {status}" + (f" ({code})" if code else "")
+    if status == 504:  # noqa: PLR2004 - Gateway Timeout
+        # Slack had the request and did not answer in time
+        return Ambiguous(reason)
+    if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004 - a class of statuses
+        # what Slack itself says of a 5xx is that it did not do it; see _refusal
+        return RetryLater(reason, after=_wished(answer, now))
+    if 300 <= status < 400:  # noqa: PLR2004 - a class of statuses
+        # a network's sign-in page, as a rule: it passes; Slack does not redirect
+        return RetryLater(
+            f"{reason}, a redirect, which is never followed",
+            remedy="check the address, and whether a proxy or a sign-in page is between",
+        )
+    if status >= 400:  # noqa: PLR2004 - a class of statuses
+        return Rejected(
+            reason, remedy="check the address, and the proxy if there is one"
+        )
+    # Whoever answered 200 with something else (a proxy, a sign-in page) is not Slack,
+    # and does not say whether Slack got the message before.
+    return Ambiguous(
+        f"{reason}, but not what Slack answers",
+        remedy="check whether a proxy or a sign-in page is between",
+    )
+
+
+def _wished(answer: Answer, now: datetime) -> float | None:
+    return retry_after(answer.headers.get("retry-after"), now)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import attrs
+
+from tocsin import Receipt, Rejected
+from tocsin_slack._address import is_confidential
+from tocsin_slack._blocks import compose
+from tocsin_slack._clients import Webhook
+from tocsin_slack._filename import filename
+from tocsin_slack._outcome import LayoutRefused, lost_failure
+from tocsin_slack._progress import Progress
+from tocsin_slack._transport import Deadline, is_proxied, reach
+
+if TYPE_CHECKING:
+    from tocsin import Delivery, Message
+    from tocsin_slack._provider import Slack
+
+
+@attrs.frozen
+class WebhookSender:
+    """Posts to an incoming webhook, which names its channel itself."""
+
+    _settings: Slack
+
+    def deliver(self, message: Message, delivery: Delivery) -> Receipt:
+        """Post the message; its attachments cannot go along, and are named instead.
+
+        Raises:
+            DeliveryError: It did not succeed.
+            SecretUnavailable: The URL's reference does not resolve.
+
+        """
+        self._check_address()
+        progress = Progress.parse(delivery.state)
+        webhook = Webhook(self._url(), Deadline.after(delivery.timeout))
+        left_behind = tuple(map(filename, message.attachments))
+        payload = compose(message, self._settings, progress, left_behind)
+        try:
+            with progress.kept():
+                webhook.post(payload)
+        except LayoutRefused as refusal:
+            raise progress.after_refusal(refusal) from None
+        notes = (progress.note, _note(left_behind))
+        return Receipt(note=" ".join(filter(None, notes)))
+
+    def check(self, timeout: float) -> str:
+        """Connect to the webhook's host; a webhook itself is tried only by posting.
+
+        Raises:
+            DeliveryError: The host is out of reach.
+
+        """
+        self._check_address()
+        if is_proxied(self._url()):
+            return ""  # only the proxy would be found to answer
+        lost = reach(self._url(), Deadline.after(timeout))
+        if lost:
+            raise lost_failure(lost)
+        host = urlsplit(self._url()).hostname
+        return f"{host} answers; whether it knows the webhook shows with a message"
+
+    def close(self) -> None:
+        """Do nothing: each request has a connection of its own."""
+
+    def _check_address(self) -> None:
+        if not is_confidential(self._url()):
+            raise Rejected(
+                "the webhook's URL is no https:// address",
+                remedy="copy it from your app's page Incoming Webhooks at "
+                "api.slack.com/apps",
+            )
+
+    def _url(self) -> str:
+        return self._settings.webhook_url.reveal().strip()
+
+
+def _note(left_behind: tuple[str, ...]) -> str:
+    if not left_behind:
+        return ""
+    return f"Not attached, as a webhook carries no files: {', '.join(left_behind)}."

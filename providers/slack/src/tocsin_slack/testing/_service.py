@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from tocsin_slack.testing._limits import violations
+from tocsin_slack.testing._post import File, Post
+from tocsin_slack.testing._reply import Reply, as_json, as_text, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tocsin_slack.testing._received import Received
+
+_JSON_ARGUMENTS = ("blocks", "attachments", "files")
+_WEBHOOK_STATUS = {"channel_is_archived": 410, "no_service": 404}
+
+
+class Refusal(Exception):  # noqa: N818 - it says what happened
+    """Slack's error code for a request, and what it adds."""
+
+    def __init__(self, code: str, **more: str) -> None:
+        super().__init__(code)
+        self.code, self.more = code, more
+
+
+@attrs.define
+class _Upload:
+    name: str
+    length: int
+    content: bytes | None = None
+
+
+@attrs.define(kw_only=True)
+class Service:
+    """What Slack knows, and how it answers. It is not safe for several threads."""
+
+    token: str
+    is_revoked: bool = False
+    channels: Mapping[str, str]
+    members: frozenset[str]
+    absent_from: frozenset[str]
+    archived: frozenset[str]
+    scopes: frozenset[str]
+    team: str
+    bot: str
+    posts: list[Post] = attrs.field(factory=list)
+    _webhooks: dict[str, str] = attrs.field(factory=dict)
+    _uploads: dict[str, _Upload] = attrs.field(factory=dict)
+    _last: int = 0
+
+    def webhook_path(self, channel: str) -> str:
+        """Return the secret path of a new webhook to this channel."""
+        path = f"/services/T0DOUBLE/B{channel[1:]}/{secrets.token_hex(12)}"
+        self._webhooks[path] = self._known(channel)
+        return path
+
+    def reply(self, received: Received, origin: str) -> Reply:
+        """Do what the request asks for."""
+        if received.path.startswith("/services/"):
+            return self._reply_of_webhook(received)
+        if received.path.startswith("/upload/"):
+            return self._take_bytes(received)
+        try:
+            return self._reply_of_method(received, origin)
+        except Refusal as refusal:
+            return refused(refusal.code, **refusal.more)
+
+    def _reply_of_method(self, received: Received, origin: str) -> Reply:
+        arguments = _decoded(received.arguments)
+        self._authenticate(received, arguments)
+        match received.method:
+            case "auth.test":
+                content = self._identity(origin)
+            case "chat.postMessage":
+                content = self._post_message(arguments)
+            case "files.getUploadURLExternal":
+                content = self._begin_upload(arguments, origin)
+            case "files.completeUploadExternal":
+                content = self._complete_upload(arguments)
+            case _:
+                raise Refusal("unknown_method")
+        scopes = ",".join(sorted(self.scopes))
+        return as_json({"ok": True, **content}, x_oauth_scopes=scopes)
+
+    def _authenticate(self, received: Received, arguments: Mapping[str, Any]) -> None:
+        header = received.headers.get("authorization", "")
+        token = header.removeprefix("Bearer ") or arguments.get("token")
+        if not token:
+            raise Refusal("not_authed")
+        if token != self.token:
+            raise Refusal("invalid_auth")
+        if self.is_revoked:
+            raise Refusal("token_revoked")
+
+    def _need(self, scope: str) -> None:
+        if scope not in self.scopes:
+            provided = ",".join(sorted(self.scopes))
+            raise Refusal("missing_scope", needed=scope, provided=provided)
+
+    def _identity(self, origin: str) -> dict[str, Any]:
+        return {
+            "url": f"{origin}/",
+            "team": self.team,
+            "user": self.bot,
+            "team_id": "T0DOUBLE",
+            "user_id": "U0DOUBLE",
+            "bot_id": "B0DOUBLE",
+        }
+
+    def _post_message(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self._need("chat:write")
+        if "channel" not in arguments:
+            raise Refusal("invalid_arguments")
+        channel = self._postable(str(arguments["channel"]))
+        _check(arguments)
+        post = self._add(channel, "chat.postMessage", arguments)
+        message = {"type": "message", "text": post.text, "ts": post.ts}
+        return {"channel": channel, "ts": post.ts, "message": message}
+
+    def _postable(self, name: str) -> str:
+        channel = self._known(name)
+        if channel in self.archived:
+            raise Refusal("is_archived")
+        if channel in self.absent_from:
+            raise Refusal("not_in_channel")
+        return channel
+
+    def _known(self, name: str) -> str:
+        """Return the channel's id, by its id, its name, or a member's id."""
+        if name in self.channels:
+            return name
+        if name in self.members:
+            return f"D{name[1:]}"
+        if name[:1] == "D" and f"U{name[1:]}" in self.members:
+            return name
+        for channel, known in self.channels.items():
+            if name.removeprefix("#") == known:
+                return channel
+        raise Refusal("channel_not_found")
+
+    def _add(self, channel: str, via: str, payload: Mapping[str, Any]) -> Post:
+        self._last += 1
+        post = Post(
+            channel=channel,
+            ts=f"{1_700_000_000 + self._last}.{self._last:06d}",
+            thread=str(payload.get("thread_ts", "")),
+            via=via,
+            payload=dict(payload),
+        )
+        self.posts.append(post)
+        return post
+
+    def _begin_upload(
+        self, arguments: Mapping[str, Any], origin: str
+    ) -> dict[str, Any]:
+        self._need("files:write")
+        name, length = arguments.get("filename"), _whole(arguments.get("length"))
+        if not name or not length:
+            raise Refusal("missing_argument")
+        file_id = f"F{len(self._uploads):08d}"
+        self._uploads[file_id] = _Upload(str(name), length)
+        return {"upload_url": f"{origin}/upload/v1/{file_id}", "file_id": file_id}
+
+    def _take_bytes(self, received: Received) -> Reply:
+        upload = self._uploads.get(received.path.rpartition("/")[2])
+        if upload is None or len(received.body) != upload.length:
+            return as_text("the bytes fit no upload", status=400)
+        upload.content = received.body
+        return as_text(f"OK - {upload.length}")
+
+    def _complete_upload(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self._need("files:write")
+        files = arguments.get("files")
+        if not isinstance(files, list) or not files:
+            raise Refusal("invalid_arguments")
+        post = self._parent(arguments)
+        completed = [self._completed(file) for file in files]
+        if post:
+            post.files.extend(completed)
+        return {"files": [{"id": file["id"]} for file in files]}
+
+    def _parent(self, arguments: Mapping[str, Any]) -> Post | None:
+        channel = str(arguments.get("channel_id", ""))
+        if channel in self.members:  # unlike chat.postMessage, it takes no member's id
+            raise Refusal("channel_not_found")
+        channel, thread = self._postable(channel), arguments.get("thread_ts")
+        if not thread:
+            return None
+        for post in self.posts:
+            if (post.channel, post.ts) == (channel, thread):
+                return post
+        raise Refusal("invalid_thread_ts")
+
+    def _completed(self, file: Mapping[str, Any]) -> File:
+        upload = self._uploads.get(str(file.get("id")))
+        if upload is None or upload.content is None:
+            raise Refusal("file_not_found")
+        title = str(file.get("title") or upload.name)
+        return File(upload.name, title, upload.content)
+
+    def _reply_of_webhook(self, received: Received) -> Reply:
+        try:
+            self._post_by_webhook(received)
+        except Refusal as refusal:
+            status = _WEBHOOK_STATUS.get(refusal.code, 400)
+            return as_text(refusal.code, status=status)
+        return as_text("ok")
+
+    def _post_by_webhook(self, received: Received) -> None:
+        channel = self._webhooks.get(received.path)
+        if channel is None:
+            raise Refusal("no_service")
+        if channel in self.archived:
+            raise Refusal("channel_is_archived")
+        if not received.arguments:
+            raise Refusal("invalid_payload")
+        _check(received.arguments)
+        self._add(channel, "webhook", received.arguments)
+
+
+def _decoded(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the lists, which a form holds as JSON in a string."""
+    return {
+        name: _parsed(value) if name in _JSON_ARGUMENTS else value
+        for name, value in arguments.items()
+    }
+
+
+def _parsed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise Refusal("invalid_arguments") from None
+
+
+def _whole(value: object) -> int:
+    return int(value) if isinstance(value, int | str) and str(value).isdigit() else 0
+
+
+def _check(payload: Mapping[str, Any]) -> None:
+    for violation in violations(payload):
+        raise Refusal(violation.code, problem=f"{violation.where} {violation.problem}")

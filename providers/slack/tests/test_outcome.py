@@ -1,0 +1,243 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tocsin import Ambiguous, Rejected, RetryLater
+from tocsin_slack._answer import Answer, Lost
+from tocsin_slack._outcome import (
+    LayoutRefused,
+    api_failure,
+    retry_after,
+    upload_failure,
+    webhook_failure,
+)
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+
+FINAL = [
+    "account_inactive",
+    "channel_not_found",
+    "invalid_auth",
+    "is_archived",
+    "missing_scope",
+    "no_service",
+    "not_in_channel",
+    "restricted_action",
+    "token_revoked",
+]
+PASSING = [
+    "fatal_error",
+    "internal_error",
+    "ratelimited",
+    "request_timeout",
+    "service_unavailable",
+]
+LAYOUT = [
+    "invalid_attachments",
+    "invalid_blocks",
+    "msg_blocks_too_long",
+    "msg_too_long",
+]
+
+
+def answer(body="", status=200, **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, named, body)
+
+
+def refusal(code, **more):
+    return answer(json.dumps({"ok": False, "error": code, **more}))
+
+
+def test_the_api_has_it_once_it_says_ok():
+    assert api_failure(answer('{"ok": true, "ts": "1.2"}'), NOW) is None
+
+
+def test_a_webhook_has_it_once_it_says_exactly_ok():
+    assert webhook_failure(answer("ok"), NOW) is None
+
+
+@pytest.mark.parametrize("code", FINAL)
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_final_code_is_rejected_with_a_remedy(code, status):
+    by_api = api_failure(answer(f'{{"ok": false, "error": "{code}"}}', status), NOW)
+    by_webhook = webhook_failure(answer(code, 400), NOW)
+
+    for failure in (by_api, by_webhook):
+        assert isinstance(failure, Rejected)
+        assert code in failure.reason
+        assert len(failure.remedy.split()) > 3
+
+
+@pytest.mark.parametrize("code", PASSING)
+def test_a_passing_code_is_tried_again(code):
+    failures = (
+        api_failure(refusal(code), NOW),
+        webhook_failure(answer(code, 500), NOW),
+    )
+
+    assert [type(failure) for failure in failures] == [RetryLater, RetryLater]
+
+
+@pytest.mark.parametrize("code", LAYOUT)
+def test_a_refused_layout_is_told_from_other_refusals(code):
+    failures = (
+        api_failure(refusal(code), NOW),
+        webhook_failure(answer(code, 400), NOW),
+    )
+
+    assert [type(failure) for failure in failures] == [LayoutRefused, LayoutRefused]
+
+
+def test_an_unknown_code_is_rejected_and_named():
+    failure = api_failure(refusal("moon_is_full"), NOW)
+
+    assert type(failure) is Rejected
+    assert "moon_is_full" in failure.reason
+    assert "moon_is_full" in failure.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(404, Rejected), (429, RetryLater), (503, RetryLater)]
+)
+def test_an_unknown_code_does_not_overrule_the_status(status, outcome):
+    failure = webhook_failure(answer("moon_is_full", status), NOW)
+
+    assert type(failure) is outcome
+    assert "moon_is_full" in failure.reason
+
+
+def test_a_missing_scope_is_named():
+    failure = api_failure(refusal("missing_scope", needed="files:write"), NOW)
+
+    assert "files:write" in failure.reason
+
+
+def test_what_is_no_code_is_not_quoted():
+    failure = api_failure(refusal("xoxb-12-secret"), NOW)
+
+    assert isinstance(failure, Ambiguous)
+    assert "secret" not in str(failure)
+
+
+@pytest.mark.parametrize("judge", [api_failure, webhook_failure])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<!doctype html>",
+        "OK",
+        "ok\n",
+        "null",
+        "[]",
+        "true",
+        '{"ok": 1}',
+        '{"ok": "true"}',
+        '{"ok": false}',
+        '{"ok": true',
+        "[" * 100_000,
+    ],
+)
+def test_200_with_anything_else_is_no_success_and_does_not_say_whether_it_arrived(
+    judge, body
+):
+    assert isinstance(judge(answer(body), NOW), Ambiguous)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (301, RetryLater),
+        (302, RetryLater),
+        (307, RetryLater),
+        (400, Rejected),
+        (403, Rejected),
+        (404, Rejected),
+        (407, Rejected),
+        (408, RetryLater),
+        (413, Rejected),
+        (429, RetryLater),
+        (500, RetryLater),
+        (502, RetryLater),
+        (503, RetryLater),
+        (504, Ambiguous),
+        (529, RetryLater),
+        (204, Ambiguous),
+    ],
+)
+@pytest.mark.parametrize("judge", [api_failure, webhook_failure, upload_failure])
+def test_a_status_without_a_code_has_one_outcome(judge, status, outcome):
+    assert type(judge(answer("<p>no</p>", status), NOW)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("fate", "outcome"),
+    [("unsendable", Rejected), ("unsent", RetryLater), ("unanswered", Ambiguous)],
+)
+@pytest.mark.parametrize("judge", [api_failure, webhook_failure, upload_failure])
+def test_a_lost_request_is_judged_by_how_far_it_came(judge, fate, outcome):
+    failure = judge(Lost(fate, "Connection refused"), NOW)
+
+    assert type(failure) is outcome
+    assert "Connection refused" in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("30", 30),
+        (" 30 ", 30),
+        ("0", None),
+        ("0.01", 0.01),
+        ("1.5", 1.5),
+        ("1e9", 3600),
+        ("99999999999999999999", 3600),
+        ("Fri, 01 May 2026 12:00:30 GMT", 30),
+        ("Fri, 01 May 2026 12:00:30 -0000", 30),
+        ("Fri, 01 May 2099 12:00:00 GMT", 3600),
+        ("Fri, 01 May 2026 12:00:00 GMT", None),
+        ("Fri, 01 May 2026 11:59:59 GMT", None),
+        ("-1", None),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour(value, seconds):
+    assert retry_after(value, NOW) == seconds
+
+
+@given(st.text())
+@example("Fri, 31 Feb 2026 12:00:00 GMT")
+@example("Fri, 01 May 2026 12:00:00 +9999")
+@example("Mon, 01 Jan 0001 00:00:00 +2359")
+def test_no_retry_after_is_beyond_bounds(value):
+    seconds = retry_after(value, NOW)
+
+    assert seconds is None or 0 < seconds <= 3600
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_wish_of_the_server_is_passed_on(status):
+    failure = api_failure(answer("", status, retry_after="30"), NOW)
+
+    assert failure.after == 30
+
+
+def test_a_rate_limit_inside_a_200_keeps_its_wish():
+    body = '{"ok": false, "error": "ratelimited"}'
+
+    assert api_failure(answer(body, retry_after="7"), NOW).after == 7
+
+
+@given(st.integers(100, 599), st.text())
+def test_every_answer_has_an_outcome(status, body):
+    for judge in (api_failure, webhook_failure, upload_failure):
+        failure = judge(answer(body, status), NOW)
+
+        assert failure is None or failure.reason
