@@ -42,6 +42,8 @@ UNAVAILABLE_DELAY = 60.0
 """Seconds until a channel whose secret did not resolve is tried again."""
 
 _log = logging.getLogger("tocsin")
+_outcomes = logging.getLogger("tocsin.deliveries")
+"""How deliveries fare: a logger of its own, for whoever shows that otherwise."""
 
 
 @attrs.define(eq=False)
@@ -350,8 +352,9 @@ class Courier:
             if result is None:
                 self._store().release([claim], self._clock())
             elif isinstance(result, SecretUnavailable):
-                delay = UNAVAILABLE_DELAY
-                self._store().release([claim], self._clock(), delay=delay)
+                self._store().release(
+                    [claim], self._clock(), delay=UNAVAILABLE_DELAY, reason=str(result)
+                )
                 self._tell_once(f"channel {claim.channel!r} is out of order: {result}")
             else:
                 self._settle(claim, result)
@@ -376,11 +379,11 @@ class Courier:
 
     def _tell(self, claim: Claim, ending: Outcome) -> None:
         if isinstance(ending, Delivered):
-            _log.debug("delivered %s", claim.delivery_id)
+            _outcomes.debug("delivered %s", claim.delivery_id)
             return
         remedy = f" ({ending.remedy})" if ending.remedy else ""
         if isinstance(ending, Failed):
-            _log.error(
+            _outcomes.error(
                 "not delivered to channel %r: %s%s; `tocsin replay %s` tries again",
                 claim.channel,
                 ending.reason,
@@ -388,11 +391,11 @@ class Courier:
                 claim.delivery_id,
             )
         else:
-            _log.info(
+            _outcomes.info(
                 "%s is tried again: %s%s", claim.delivery_id, ending.reason, remedy
             )
 
     def _tell_once(self, message: str) -> None:
         if message not in self._told:
             self._told.add(message)
-            _log.warning("%s", message)
+            _outcomes.warning("%s", message)

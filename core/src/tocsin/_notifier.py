@@ -218,7 +218,7 @@ class Notifier:
     def _placed(self, origin: Origin, team: str = "", project: str = "") -> Origin:
         return attrs.evolve(
             origin,
-            user=origin.user or self.settings.user or places.login(),
+            user=origin.user or self.settings.user,
             host=origin.host or places.host(),
             team=team or origin.team,
             project=project or origin.project,
@@ -391,12 +391,17 @@ class Notifier:
         return wait
 
     def _wait(self, alert_id: str, timeout: float | None) -> tuple[DeliveryRecord, ...]:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = time.monotonic() + (
+            threading.TIMEOUT_MAX if timeout is None else timeout
+        )
+        deliveries: tuple[DeliveryRecord, ...] = ()
         while True:
-            deliveries = self.store().deliveries(alert_id)
+            patience = min(_PATIENCE, max(0.05, deadline - time.monotonic()))
+            with contextlib.suppress(StoreError):  # another process holds it: ask again
+                deliveries = self.store(patience).deliveries(alert_id, timeout=patience)
             if deliveries and all(d.status is not Status.PENDING for d in deliveries):
                 return deliveries
-            remaining = 1.0 if deadline is None else deadline - time.monotonic()
+            remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return deliveries
             with self._settled:

@@ -1,4 +1,4 @@
-"""Where the configuration and the state are, by the platform's custom."""
+"""Where we are: configuration and state by the platform's custom; user, host, job, rank."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 MEMORY = ":memory:"
+
+_RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+"""In this order; never LOCAL_RANK, which is one alert for each node."""
 
 
 def config_file() -> Path | None:
@@ -50,6 +53,23 @@ def state_dir(configured: str = "") -> str:
 def expanded(path: str) -> str:
     """Return the path with ``~`` expanded, where there is such a home."""
     return os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is none
+
+
+def job() -> str:
+    """Return the id that the launcher gave to all ranks and restarts of this job."""
+    elastic = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    if elastic and elastic != "none":  # torchrun's default, which all jobs share
+        return elastic
+    return os.environ.get("SLURM_JOB_ID", "")
+
+
+def rank() -> int | None:
+    """Return this process's rank in its job."""
+    for variable in _RANK_VARIABLES:
+        value = os.environ.get(variable, "")
+        if value.isdecimal():
+            return int(value)
+    return None
 
 
 def _base(variable: str, otherwise: str) -> Path:

@@ -76,11 +76,21 @@ def _cleaned(alert: Alert) -> Alert:
         attachments=[attrs.evolve(a, name=clean_line(a.name)) for a in attachments],
         title=clean_line(alert.title) or "(no title)",
         text=clean(alert.text).strip("\n"),
-        fields={clean_line(name): clean(fact) for name, fact in alert.fields.items()},
+        fields=_cleaned_fields(alert.fields),
         tags=tuple(map(clean_line, alert.tags)),
         url=clean_line(alert.url),
         origin=_cleaned_origin(alert.origin),
     )
+
+
+def _cleaned_fields(fields: Mapping[str, str]) -> dict[str, str]:
+    cleaned: dict[str, str] = {}
+    for name, fact in fields.items():
+        shown = clean_line(name)
+        while shown in cleaned:  # two names that differ in what is not seen
+            shown += "'"
+        cleaned[shown] = clean(fact)
+    return cleaned
 
 
 def _cleaned_origin(origin: Origin) -> Origin:

@@ -90,7 +90,10 @@ def outcome(
             remedy=result.remedy,
         )
     after = _after(result)
-    due = now + max(after or 0.0, backoff(progress.attempt, random))
+    pause = backoff(progress.attempt, random)
+    if ambiguous and progress.ambiguous:  # outlast an outage: the next is the last one
+        pause = MAX_BACKOFF * (1 + random()) / 2
+    due = now + max(after or 0.0, pause)
     if after == 0 and result.state is not None and result.state != progress.state:
         due = now  # the provider has another form to try; without one, 0 s would spin
     if due > progress.first_attempt_at + give_up_after:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("tocsin")
 
 _FRAMES = 8  # of a traceback, the last ones
-
-_RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
-"""In this order; never LOCAL_RANK, which is one alert for each node."""
 
 
 class Run:
@@ -173,6 +171,7 @@ class _DisabledRun(Run):
 _lock = threading.RLock()
 _current: Run | None = None
 _default: Run | None = None
+_is_finished_at_exit = False
 
 
 def init(
@@ -215,16 +214,16 @@ def init(
         team=team,
         run=id or _new_run_id(),
         run_name=name,
-        job=job or _detect_job(),
+        job=job or places.job(),
         host=places.host(),
-        rank=_detect_rank(),
+        rank=places.rank(),
     )
     run = _start(origin, tags, config, chosen)
     with _lock:
         previous, _current = _current, run
     if previous is not None:
         previous.finish()
-    _install_hook()
+    _install_hooks()
     return run
 
 
@@ -290,7 +289,7 @@ def _run() -> Run:
 
 
 def _default_run() -> Run:
-    origin = Origin(job=_detect_job(), host=places.host(), rank=_detect_rank())
+    origin = Origin(job=places.job(), host=places.host(), rank=places.rank())
     try:
         return _start(origin, (), None, Mode.parse(None))
     except (ConfigError, ValueError) as error:
@@ -303,21 +302,6 @@ def _new_run_id() -> str:
     """Return eight letters and digits, as W&B's ids are."""
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"
     return "".join(digits[byte % 36] for byte in os.urandom(8))
-
-
-def _detect_job() -> str:
-    elastic = os.environ.get("TORCHELASTIC_RUN_ID", "")
-    if elastic and elastic != "none":  # torchrun's default, which all jobs share
-        return elastic
-    return os.environ.get("SLURM_JOB_ID", "")
-
-
-def _detect_rank() -> int | None:
-    for variable in _RANK_VARIABLES:
-        value = os.environ.get(variable, "")
-        if value.isdecimal():
-            return int(value)
-    return None
 
 
 class _CrashHook:
@@ -339,6 +323,16 @@ class _CrashHook:
             self._previous(kind, error, trace)
 
 
-def _install_hook() -> None:
+def _install_hooks() -> None:
+    global _is_finished_at_exit  # noqa: PLW0603 - once a process
     if not isinstance(sys.excepthook, _CrashHook):
         sys.excepthook = _CrashHook(sys.excepthook)
+    if not _is_finished_at_exit:
+        _is_finished_at_exit = True
+        atexit.register(_finish_current)
+
+
+def _finish_current() -> None:
+    """Finish the run of a script that did not."""
+    if _current is not None:
+        _current.finish(timeout=_current._notifier.settings.flush_timeout)  # noqa: SLF001 - ours

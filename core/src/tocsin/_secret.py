@@ -33,15 +33,17 @@ class FromFile:
 
     def read(self) -> str:
         """Return the file's content, or raise SecretUnavailable."""
+        why = "it is not UTF-8 text"
         try:
             with open(self.path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not needed here and costs import time
                 return file.read().strip()
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise SecretUnavailable(
-                f"the secret's file {self.path!r} cannot be read ({why}): make it, "
-                "readable by you alone"
-            ) from None
+            why = getattr(error, "strerror", None) or why
+        # raised here, so that no context holds the error, which may hold the bytes
+        raise SecretUnavailable(
+            f"the secret's file {self.path!r} cannot be read ({why}): make it, readable by "
+            "you alone"
+        )
 
 
 @attrs.frozen(repr=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from tocsin import _places as places
 from tocsin._errors import ConfigError, Problem
 from tocsin._routing import Scope, Subscription
 
@@ -63,6 +64,7 @@ class Settings:
     """
 
     user: str = ""
+    """Default: the login name."""
     channels: Mapping[str, Channel] = attrs.field(factory=dict, converter=_channels)
     """By name; in code, ``{"ops": SomeProvider(…)}`` will do."""
     subscriptions: tuple[Subscription, ...] = attrs.field(
@@ -91,8 +93,10 @@ class Settings:
     """The configuration file; empty when made in code."""
 
     def __attrs_post_init__(self) -> None:
+        user = self.user or places.login()
+        object.__setattr__(self, "user", user)
         owned = tuple(
-            attrs.evolve(wish, owner=self.user)
+            attrs.evolve(wish, owner=user)
             if wish.scope is Scope.USER and not wish.owner
             else wish
             for wish in self.subscriptions

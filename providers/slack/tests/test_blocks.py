@@ -120,11 +120,13 @@ def test_the_title_is_bold_the_text_below_and_all_else_in_a_coloured_attachment(
 
     attachment = payload["attachments"][0]
     assert texts(payload["blocks"]) == ["*Loss is NaN*", "at step 7"]
-    assert texts(attachment["blocks"])[:2] == [
-        "*lr*\n0.1",
-        "<https://wandb.ai/run|Open wandb.ai>",
-    ]
-    assert "WARN · project vision" in texts(attachment["blocks"])[2]
+    assert texts(attachment["blocks"])[0] == "*lr*\n0.1"
+    (button,) = attachment["blocks"][1]["elements"]
+    assert (button["text"]["text"], button["url"]) == (
+        "Open wandb.ai",
+        "https://wandb.ai/run",
+    )
+    assert "WARN · project vision" in texts(attachment["blocks"])[-1]
     assert attachment["color"] == "#daa038"
     assert payload["text"] == message.text
 

@@ -8,7 +8,6 @@ import click
 
 from tocsin import _places as places
 from tocsin._alert import Alert, AlertLevel, Origin
-from tocsin._run import _detect_job, _detect_rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,9 +90,9 @@ def described(
         user=user or user_of(settings),
         team=traits["team"],
         project=traits["project"],
-        job=_detect_job(),
+        job=places.job(),
         host=places.host(),
-        rank=_detect_rank(),
+        rank=places.rank(),
     )
     return Alert(
         title,

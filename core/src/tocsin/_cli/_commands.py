@@ -44,9 +44,6 @@ class _Tocsin(Group):
             raise Failure(str(error)) from error
 
 
-_TOLD = {"_tell", "_tell_once"}
-
-
 class _Warnings(logging.Handler):
     """Prints what the library warns of, beside what the commands report themselves."""
 
@@ -56,8 +53,7 @@ class _Warnings(logging.Handler):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Leave out how deliveries fare: that is in the command's own words."""
-        is_told = record.module == "_courier" and record.funcName in _TOLD
-        return not is_told
+        return record.name != "tocsin.deliveries"
 
     def emit(self, record: logging.LogRecord) -> None:
         self._screen.warn(block(f"Warning: {self.format(record)}", "yellow"))

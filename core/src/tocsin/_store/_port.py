@@ -161,8 +161,18 @@ class Store(Protocol):
     def settle(self, claim: Claim, outcome: Outcome, now: float) -> bool:
         """Write down what became of a claim; False when its lease was lost: refused."""
 
-    def release(self, claims: Iterable[Claim], now: float, *, delay: float = 0) -> None:
-        """Give claims back that were never tried; they do not count."""
+    def release(
+        self,
+        claims: Iterable[Claim],
+        now: float,
+        *,
+        delay: float = 0,
+        reason: str = "",
+    ) -> None:
+        """Give claims back that were never tried; they do not count.
+
+        They are due in `delay` seconds; `reason` says what keeps them.
+        """
 
     def count(self, suppressed: Mapping[str, Suppression]) -> None:
         """Add to the counts of what was suppressed, by key."""
@@ -173,23 +183,28 @@ class Store(Protocol):
     def pending(self, channels: Collection[str] | None = None) -> int:
         """Return how many deliveries are neither delivered nor failed."""
 
-    def deliveries(self, alert_id: str) -> tuple[DeliveryRecord, ...]:
-        """Return the deliveries of one alert, in the order of the plan."""
+    def deliveries(
+        self, alert_id: str, *, timeout: float
+    ) -> tuple[DeliveryRecord, ...]:
+        """Return the deliveries of one alert, in the order of the plan.
 
-    def history(
-        self,
-        *,
-        limit: int,
-        failed_only: bool = False,
-        after: str = "",
-    ) -> list[Record]:
-        """Return the newest alerts, oldest first; only those with an id past `after`."""
+        Raises:
+            StoreBusy: It did not answer within `timeout` seconds.
+
+        """
+
+    def history(self, *, limit: int, failed_only: bool = False) -> list[Record]:
+        """Return the newest alerts, oldest first."""
 
     def find(self, prefix: str) -> list[str]:
         """Return the ids of the deliveries whose id, or whose alert's, begins so."""
 
     def requeue(self, delivery_id: str, now: float) -> bool:
-        """Make a delivery pending again, as if it had never been tried."""
+        """Make a delivery pending again, as if it had never been tried.
+
+        Attachments are kept until all deliveries of the alert have succeeded: one that is
+        requeued after that goes without them.
+        """
 
     def untold(self) -> list[SuppressedKey]:
         """Return the suppressed alerts that no later alert has told of."""

@@ -103,15 +103,6 @@ def finish(
     db: sqlite3.Connection, place: Place, outcome: Delivered | Failed, now: float
 ) -> None:
     """Write the end of a delivery down."""
-    if isinstance(outcome, Delivered):
-        (Status.DELIVERED, json.dumps(attrs.asdict(outcome.receipt)), "", "")
-    else:
-        (
-            Status.FAILED,
-            None,
-            storable(outcome.reason),
-            storable(outcome.remedy),
-        )
     status, reason, remedy = Status.FAILED, "", ""
     receipt: str | None = None
     if isinstance(outcome, Delivered):

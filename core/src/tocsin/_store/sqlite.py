@@ -347,15 +347,25 @@ class SqliteStore:
                 (self.namespace, claim.channel, outcome.hold_until),
             )
 
-    def release(self, claims: Iterable[Claim], now: float, *, delay: float = 0) -> None:
+    def release(
+        self,
+        claims: Iterable[Claim],
+        now: float,
+        *,
+        delay: float = 0,
+        reason: str = "",
+    ) -> None:
         """See `Store.release`."""
         with self._database.transaction(_PATIENCE) as db:
             db.executemany(
-                "UPDATE deliveries SET due = ?, token = 0, claims = claims - 1, "
-                "attempts = attempts - 1, "
+                "UPDATE deliveries SET due = ?, reason = coalesce(nullif(?, ''), reason), "
+                "token = 0, claims = claims - 1, attempts = attempts - 1, "
                 "first_attempt_at = CASE attempts WHEN 1 THEN NULL ELSE first_attempt_at END "
                 "WHERE alert = ? AND position = ? AND token = ? AND status = 'pending'",
-                [(now + delay, *claim.place, claim.token) for claim in claims],
+                [
+                    (now + delay, rows.storable(reason), *claim.place, claim.token)
+                    for claim in claims
+                ],
             )
 
     def count(self, suppressed: Mapping[str, Suppression]) -> None:
@@ -404,14 +414,14 @@ class SqliteStore:
         )
         return int(found.fetchone()[0])
 
-    def deliveries(self, alert_id: str) -> tuple[DeliveryRecord, ...]:
+    def deliveries(
+        self, alert_id: str, *, timeout: float = _PATIENCE
+    ) -> tuple[DeliveryRecord, ...]:
         """See `Store.deliveries`."""
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(timeout) as db:
             return rows.deliveries(db, alert_id)
 
-    def history(
-        self, *, limit: int, failed_only: bool = False, after: str = ""
-    ) -> list[Record]:
+    def history(self, *, limit: int, failed_only: bool = False) -> list[Record]:
         """See `Store.history`."""
         failed = (
             "AND seq IN (SELECT alert FROM deliveries WHERE status = 'failed' AND namespace = ?1)"
@@ -421,8 +431,8 @@ class SqliteStore:
         with self._database.reading(_PATIENCE) as db:
             found = db.execute(
                 "SELECT id, namespace, suppressed, suppressed_since, envelope FROM alerts "  # noqa: S608 - constants
-                f"WHERE namespace = ?1 AND id > ?2 {failed} ORDER BY seq DESC LIMIT ?3",
-                (self.namespace, after, limit),
+                f"WHERE namespace = ?1 {failed} ORDER BY seq DESC LIMIT ?2",
+                (self.namespace, limit),
             ).fetchall()
             records = [rows.record(db, *row) for row in reversed(found)]
         return [record for record in records if record is not None]

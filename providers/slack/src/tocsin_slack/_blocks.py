@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tocsin import AlertLevel
-from tocsin_slack._mrkdwn import bold, cut, enliven_broadcasts, escape, link, units
+from tocsin_slack._mrkdwn import bold, cut, enliven_broadcasts, escape, units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +26,8 @@ Payload = dict[str, Any]
 
 # docs.slack.dev/reference/block-kit/blocks: a section's text and one of its fields
 SECTION, FIELD, FIELDS_PER_SECTION = 3000, 2000, 10
+# docs.slack.dev/reference/block-kit/block-elements/button-element
+BUTTON_LABEL, BUTTON_URL = 75, 3000
 FIELD_NAME = 200
 # Slack also bounds the whole (msg_blocks_too_long) and does not say where; messages of
 # 11,300 were refused (github.com/slackapi/bolt-js/issues/2867). These shares keep it
@@ -128,15 +130,19 @@ def _field_sections(texts: list[str]) -> list[Payload]:
 
 
 def _link(url: str) -> list[Payload]:
-    """Show the URL, as a link if it is one.
+    """Show the URL as a button, or as text where it is no web page's.
 
-    It is no button: Slack shows a warning beside a clicked button whose app has no
-    server to answer (github.com/slackapi/node-slack-sdk/issues/869).
+    Beside the clicked button of an app without a server to answer, Slack shows a warning,
+    and opens the page all the same (github.com/slackapi/node-slack-sdk/issues/869).
     """
     host = _host(url)
-    live = link(url, f"Open {host}") if host else ""
-    fits = live and units(live) <= LINK_SHARE
-    return _section(live if fits else cut(escape(url), LINK_SHARE))
+    if not host or units(url) > BUTTON_URL:
+        return _section(cut(escape(url), LINK_SHARE))
+    label = cut(f"Open {host}", BUTTON_LABEL)
+    text = {"type": "plain_text", "text": label, "emoji": False}
+    return [
+        {"type": "actions", "elements": [{"type": "button", "text": text, "url": url}]}
+    ]
 
 
 def _host(url: str) -> str:

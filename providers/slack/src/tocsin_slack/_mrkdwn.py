@@ -37,14 +37,6 @@ def bold(mrkdwn: str) -> str:
     return "\n".join(f"*{line.replace('*', _ASTERISK)}*" for line in lines)
 
 
-def link(url: str, label: str) -> str:
-    """Return a link of our making; the label is escaped, the URL made fit for one."""
-    for character in "<>|":
-        url = url.replace(character, f"%{ord(character):02X}")
-    label = escape(label).replace("|", "\u00a6")
-    return f"<{url.replace('&', '&amp;')}|{label}>"
-
-
 def units(text: str) -> int:
     """Return the length in UTF-16 units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -143,10 +144,10 @@ class Service:
         raise Refusal("channel_not_found")
 
     def _add(self, channel: str, via: str, payload: Mapping[str, Any]) -> Post:
-        self._last += 1
+        self._last = max(self._last + 1, int(time.time() * 1e6))
         post = Post(
             channel=channel,
-            ts=f"{1_700_000_000 + self._last}.{self._last:06d}",
+            ts=f"{self._last // 1_000_000}.{self._last % 1_000_000:06d}",
             thread=str(payload.get("thread_ts", "")),
             via=via,
             payload=dict(payload),
