@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,10 +26,12 @@ def test_exit_right_after_the_call(place, interpreter):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(alert, range(RUNS)))
     delivered = len(place.delivered())
-    place.run(
-        "import runpy, sys; sys.argv = ['tocsin', 'drain'];"
-        "runpy.run_module('tocsin', run_name='__main__')",
-        interpreter=interpreter,
+    subprocess.run(
+        [interpreter, "-m", "tocsin", "drain"],
+        env=place.environment,
+        cwd=place.path,
+        check=True,
+        capture_output=True,
     )
 
     titles = {str(line["title"]) for line in place.delivered()}
