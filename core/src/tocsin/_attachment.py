@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
 import attrs
 from attrs.validators import instance_of
@@ -15,7 +15,6 @@ MAX_ATTACHMENT_BYTES = 10 * 1024 * 1024
 """All attachments of one alert together; what is beyond is left out, and told."""
 
 
-@runtime_checkable
 class Figure(Protocol):
     """Anything that can save itself as a picture, as a matplotlib figure does."""
 
@@ -43,7 +42,14 @@ class Attachment:
 Attachable = str | os.PathLike[str] | bytes | Attachment | Figure
 """A path, bytes, an `Attachment`, or anything with matplotlib's ``savefig``."""
 
-_ATTACHABLE = (str, os.PathLike, bytes, Attachment, Figure)
+
+def _is_attachable(item: object) -> TypeGuard[Attachable]:
+    # isinstance() of a protocol costs more than all else that is done with an alert
+    return isinstance(item, str | os.PathLike | bytes | Attachment) or _is_figure(item)
+
+
+def _is_figure(item: object) -> TypeGuard[Figure]:
+    return hasattr(item, "savefig")
 
 
 def attachables(value: Iterable[Attachable] | Attachable) -> tuple[Attachable, ...]:
@@ -53,9 +59,11 @@ def attachables(value: Iterable[Attachable] | Attachable) -> tuple[Attachable, .
         TypeError: Something in it cannot be attached.
 
     """
-    items = (value,) if isinstance(value, _ATTACHABLE) else tuple(value)
+    if _is_attachable(value):
+        return (value,)
+    items = tuple(cast("Iterable[Attachable]", value))
     for item in items:
-        if not isinstance(item, _ATTACHABLE):
+        if not _is_attachable(item):
             raise TypeError(
                 "an attachment must be a path, bytes, an Attachment, or have savefig(), "
                 f"not {type(item).__name__}"
@@ -93,7 +101,7 @@ def _name(item: Attachable, position: int) -> str:
         return item.name
     if isinstance(item, str | os.PathLike):
         return os.path.basename(item) or os.fspath(item)  # noqa: PTH119 - pathlib costs import time
-    return f"attachment-{position}" + (".png" if isinstance(item, Figure) else ".bin")
+    return f"attachment-{position}" + (".png" if _is_figure(item) else ".bin")
 
 
 def _copy(item: Attachable, name: str, room: int) -> Attachment:

@@ -35,7 +35,7 @@ from tocsin._results import (
 from tocsin._routing import plan
 from tocsin._spill import MemorySpill, Spill
 from tocsin._store import Granted, Status, Submission, Withheld
-from tocsin._throttle import Window, throttle_key, title_of
+from tocsin._throttle import Window, key_at, throttle_key, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,14 +202,15 @@ class Notifier:
         if self.mode is Mode.DISABLED:
             return Disabled()
         now = self._clock()
-        alert = self._stamped(alert, self._placed(alert.origin, team, project), now)
-        self.settings.check(alert.origin)
-        key = throttle_key(alert)
+        origin = self._placed(alert.origin, team, project)
+        self.settings.check(origin)
+        key = key_at(origin, alert.key or alert.title)
         until = self._gate.suppress(key, alert.level, alert.wait_duration, now)
         if until is not None:
             count = self._gate.unwritten(key)
             return Suppressed(count=count, until=datetime.fromtimestamp(until, UTC))
         try:
+            alert = self._stamped(alert, origin, now)
             return self._submit(key, _with_copies(alert), now)
         except Exception as error:  # noqa: BLE001 - ours or a disk's: never the caller's
             _log.debug("an alert could not be kept", exc_info=True)
