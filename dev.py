@@ -102,6 +102,7 @@ def run(*command: object) -> int:
         "MPLCONFIGDIR": str(ROOT / ".cache" / "matplotlib"),
         "PIP_CACHE_DIR": str(ROOT / ".cache" / "pip"),
         "UV_CACHE_DIR": str(ROOT / ".cache" / "uv"),
+        "UV_CREDENTIALS_DIR": str(ROOT / ".cache" / "uv-credentials"),
     }
     environment = {**os.environ, **caches}
     words = [str(word) for word in command]

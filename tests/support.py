@@ -131,7 +131,8 @@ def _runs(python: Path) -> bool:
 def uv(*arguments: object) -> None:
     """Run uv; what it says is shown when it fails."""
     command = [sys.executable, "-m", "uv", *map(str, arguments)]
+    environment = {"UV_SYSTEM_CERTS": "1", **os.environ}  # those that pip trusts too
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=ROOT
+        command, check=False, env=environment, capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr

@@ -208,7 +208,7 @@ def test_linked_file(write, tmp_path):
         ('"30d"', 2_592_000),
     ],
 )
-@pytest.mark.parametrize("key", ["timeout", "give_up_after", "retention"])
+@pytest.mark.parametrize("key", ["submit_timeout", "give_up_after", "retention"])
 def test_durations(write, key, text, seconds):
     """A time is seconds, or a number with its unit."""
     assert getattr(load(write(f"{key} = {text}")), key) == seconds
@@ -640,6 +640,7 @@ def test_settings_that_do_not_fit():
     """Settings made in code refuse what a file may not say either."""
     with pytest.raises(ConfigError) as caught:
         Settings(
+            user="ada",
             channels={"inbox": Provider()},
             subscriptions=[
                 Subscription(channels="inbx"),
@@ -649,7 +650,7 @@ def test_settings_that_do_not_fit():
         )
 
     assert caught.value.problems == (
-        Problem("", "user", "no channel 'inbx': did you mean 'inbox'?"),
+        Problem("", "user ada", "no channel 'inbx': did you mean 'inbox'?"),
         Problem("", "team vison", "no team 'vison': did you mean 'vision'?"),
     )
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 import sqlite3
 import threading
 import time
+import uuid
 from datetime import timedelta
 
 import attrs
@@ -221,6 +224,7 @@ def test_rejected_is_final_and_told(notifier, inbox, caplog):
 
     inbox.answers.append(refuse)
     (delivery,) = notifier.notify(Alert("a")).wait(10)
+    notifier.flush(10)
 
     assert (delivery.status, delivery.reason) == (Status.FAILED, "no such channel")
     assert delivery.remedy == "create it"
@@ -335,10 +339,8 @@ def test_attachments_are_copied_when_raised(notifier, inbox, tmp_path, clock):
     """A file is read when the alert is admitted; one that is gone is told in the text."""
     plot = tmp_path / "plot.png"
     plot.write_bytes(b"PNG")
-    notifier.mode = tocsin.Mode.OFFLINE
     notifier.notify(Alert("a", "text", attachments=[plot, tmp_path / "gone.png"]))
     plot.unlink()
-    notifier.mode = tocsin.Mode.ONLINE
     notifier.flush(10)
 
     (message,) = inbox.messages
@@ -449,8 +451,6 @@ def test_a_full_store_delivers_all_the_same(inbox):
 
 def test_an_alert_in_a_signal_handler(notifier, inbox):
     """An alert that is raised while another is being raised does not deadlock."""
-    import signal
-
     previous = signal.signal(
         signal.SIGALRM, lambda *_: notifier.notify(Alert("alarm", wait_duration=0))
     )
@@ -465,3 +465,156 @@ def test_an_alert_in_a_signal_handler(notifier, inbox):
     assert not any(isinstance(result, Refused) for result in results)
     assert inbox.titles.count("alarm") > 0
     assert len(set(inbox.titles) - {"alarm"}) == 300
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: Receipt(reference=uuid.uuid4()),
+        lambda: _raised(Rejected(ValueError("no"))),
+        lambda: _raised(RetryLater("later", state={("a", "b"): 1})),
+        lambda: _raised(Unspeakable()),
+    ],
+    ids=["reference of another type", "reason of another type", "state", "no message"],
+)
+def test_an_answer_that_fits_nothing_costs_no_worker(notifier, inbox, clock, answer):
+    """A careless provider's answer is kept as well as can be, and the channel goes on."""
+    for _ in range(9):
+        inbox.answers.append(answer)
+        notifier.notify(Alert("careless", wait_duration=0))
+        notifier.flush(10)
+        clock.advance(400)
+    inbox.answers.clear()
+
+    (delivery,) = notifier.notify(Alert("good")).wait(10)
+    assert delivery.status is Status.DELIVERED
+
+
+class Unspeakable(Exception):  # noqa: N818
+    def __str__(self):
+        raise RuntimeError("even its message is broken")
+
+
+def _raised(error):
+    raise error
+
+
+def test_a_long_time_limit_needs_a_long_lease(inbox):
+    """An attempt that may take longer than the usual lease is made all the same."""
+    patient = settings(inbox, timeout=60.0, state_dir=":memory:")
+    with Notifier(patient, namespace="tests") as notifier:
+        assert notifier.notify(Alert("a")).wait(10)[0].status is Status.DELIVERED
+
+
+def test_an_id_belongs_to_its_namespace(inbox):
+    """The same id in two namespaces, or after it went nowhere, is never a false promise."""
+    with (
+        Notifier(settings(inbox), namespace="one") as one,
+        Notifier(settings(inbox), namespace="two") as two,
+    ):
+        alert = Alert("nightly", id="nightly-1")
+        results = [one.notify(alert), two.notify(alert)]
+
+        assert [len(result.wait(10)) for result in results] == [1, 1]
+        nowhere = Notifier(Settings(user="ada"), namespace="three")
+        nowhere.notify(alert)
+        nowhere.close()
+        three = Notifier(settings(inbox), namespace="three")
+        assert isinstance(three.notify(attrs.evolve(alert, level="ERROR")), Unrouted)
+        three.close()
+    assert len(inbox.messages) == 2
+
+
+def test_finish_keeps_its_time(inbox, tmp_path):
+    """With a store that another process holds, closing takes its limit, and raises nothing."""
+    notifier = Notifier(settings(inbox, 0.05), namespace="tests")
+    notifier.notify(Alert("a")).wait(10)
+    other = sqlite3.connect(tmp_path / "state" / "tocsin.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    notifier.notify(Alert("b"))
+    notifier.notify(Alert("b"))
+    began = time.monotonic()
+    notifier.flush(0.5)
+    assert notifier.untold("", timeout=0.2) == []
+    notifier.close(0.5)
+    took = time.monotonic() - began
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert took < 4
+    with Notifier(settings(inbox), namespace="tests") as again:
+        assert again.flush(10)
+    assert inbox.titles == ["a", "b"]
+
+
+def test_close_during_an_attempt(inbox):
+    """What is under way when time is up goes on, and a later alert is delivered too."""
+    release = threading.Event()
+
+    def hang():
+        release.wait(10)
+        return Receipt()
+
+    inbox.answers.append(hang)
+    notifier = Notifier(settings(inbox), namespace="tests")
+    notifier.notify(Alert("slow"))
+    inbox.wait_for(1)
+    notifier.close(0.05)
+    result = notifier.notify(Alert("later"))
+    release.set()
+
+    assert result.wait(10)[0].status is Status.DELIVERED
+    notifier.close()
+
+
+def test_an_interrupt_leaves_the_store_usable(inbox, tmp_path):
+    """An exception out of a signal handler, in the middle of a call, holds no lock."""
+    notifier = Notifier(settings(inbox), namespace="tests", mode="offline")
+    notifier.notify(Alert("first"))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number in range(40):
+            signal.setitimer(signal.ITIMER_REAL, 0.0002 + number * 0.00005)
+            ends = time.monotonic() + 0.02
+            with contextlib.suppress(KeyboardInterrupt):
+                while time.monotonic() < ends:
+                    notifier.notify(Alert(f"{number} {time.monotonic()}"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    last = notifier.notify(Alert("last"))
+    notifier.close()
+
+    assert isinstance(last, Admitted)
+    with sqlite3.connect(tmp_path / "state" / "tocsin.db", timeout=1) as database:
+        database.execute("BEGIN IMMEDIATE")
+    database.close()
+
+
+def test_suppressed_counts_do_not_fall(notifier, clock):
+    """What a caller is told grows with each suppressed alert, whatever is written when."""
+    notifier.notify(Alert("a"))
+    counts = []
+    for _ in range(4):
+        counts.append(notifier.notify(Alert("a")).count)
+        notifier.flush(10)
+
+    assert counts == [1, 2, 3, 4]
+
+
+def test_offline_counts_are_written(inbox):
+    """Offline too, counts reach the store while the program goes on."""
+    offline = settings(inbox)
+    with Notifier(offline, namespace="tests", mode="offline") as notifier:
+        notifier.notify(Alert("a"))
+        notifier.notify(Alert("a"))
+        deadline = time.monotonic() + 10
+        while not notifier.store().untold() and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+
+        assert notifier.store().untold()[0].suppression.count == 1
+        assert inbox.messages == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tocsin._attachment import attachables
+from tocsin._errors import printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -141,18 +142,11 @@ def _level(value: object) -> AlertLevel:
 
 
 def _words(value: Iterable[str] | str) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(map(_printed, value))
+    return (value,) if isinstance(value, str) else tuple(map(printed, value))
 
 
 def _facts(value: Mapping[str, object] | None) -> dict[str, str]:
-    return {_printed(name): _printed(fact) for name, fact in (value or {}).items()}
-
-
-def _printed(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - somebody's broken __str__ must not lose the alert
-        return f"<a {type(value).__name__} that cannot be printed>"
+    return {printed(name): printed(fact) for name, fact in (value or {}).items()}
 
 
 @attrs.frozen

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import attrs
 
-from tocsin._errors import Ambiguous, DeliveryError, RetryLater, SecretUnavailable
+from tocsin._errors import (
+    Ambiguous,
+    DeliveryError,
+    RetryLater,
+    SecretUnavailable,
+    printed,
+)
 from tocsin._provider import Delivery, Receipt
-from tocsin._rendering import Circumstances, render
+from tocsin._rendering import Circumstances, load_templates, render
 from tocsin._secret import Secret, redact
+from tocsin._text import clean
 
 if TYPE_CHECKING:
     from tocsin._provider import Message, Provider, Sender
@@ -20,6 +29,34 @@ if TYPE_CHECKING:
     from tocsin._store import Claim
 
 AttemptResult = Receipt | DeliveryError | SecretUnavailable
+
+
+_importing = threading.RLock()
+"""Held while a provider imports what it needs for the first time: a fork in the middle of
+an import would leave the child with a lock of the import system that nobody lets go of."""
+_imported: set[type[Provider]] = set()
+
+
+def _before_fork() -> None:
+    _importing.acquire(timeout=2)
+
+
+def _after_fork_in_parent() -> None:
+    with contextlib.suppress(RuntimeError):  # it was not had in time
+        _importing.release()
+
+
+def _after_fork_in_child() -> None:
+    global _importing  # noqa: PLW0603 - another thread of the parent may hold it
+    _importing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 class Session:
@@ -33,15 +70,19 @@ class Session:
     def attempt(self, claim: Claim, now: float) -> AttemptResult:
         """Make one attempt at a claimed delivery."""
         result = self._attempt(claim, now)
-        if isinstance(result, DeliveryError):
-            secrets = _revealed(self._provider)
-            result.reason = redact(result.reason, secrets)
-            result.remedy = redact(result.remedy, secrets)
-        return result
+        if isinstance(result, SecretUnavailable):
+            return result
+        secrets = _revealed(self._provider)
+        if isinstance(result, Receipt):
+            texts = attrs.asdict(result)
+            return Receipt(**{name: redact(t, secrets) for name, t in texts.items()})
+        result.reason = clean(redact(result.reason, secrets))
+        result.remedy = clean(redact(result.remedy, secrets))
+        return result if _has_json_state(result) else _without_state(result)
 
     def _attempt(self, claim: Claim, now: float) -> AttemptResult:
         try:
-            sender = self._sender = self._sender or self._provider.open()
+            sender = self._sender = self._sender or self._open()
         except (DeliveryError, SecretUnavailable) as error:
             return error
         except BaseException as error:  # noqa: BLE001 - a provider runs anyone's code
@@ -53,6 +94,16 @@ class Session:
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is its own affair
             self.close()
             return Ambiguous(f"the provider raised {_named(error)}")
+
+    def _open(self) -> Sender:
+        provider = type(self._provider)
+        if provider in _imported:
+            return self._provider.open()
+        with _importing:
+            load_templates(provider, overrides_for(provider, self._settings))
+            sender = self._provider.open()
+            _imported.add(provider)
+        return sender
 
     def _deliver(self, sender: Sender, claim: Claim, now: float) -> AttemptResult:
         delivery = Delivery(
@@ -75,9 +126,21 @@ class Session:
     def close(self) -> None:
         """Close the sender; the next attempt opens another."""
         sender, self._sender = self._sender, None
-        if sender is not None:
+        if sender is not None and sender is not self._provider:
             with contextlib.suppress(BaseException):
                 sender.close()
+
+
+def _has_json_state(error: DeliveryError) -> bool:
+    try:
+        json.dumps(getattr(error, "state", None))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _without_state(error: DeliveryError) -> DeliveryError:
+    return Ambiguous(f"{error.reason} (and the provider's state is no JSON)")
 
 
 def message_for(
@@ -110,4 +173,4 @@ def _revealed(provider: Provider) -> list[str]:
 
 
 def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"{type(error).__name__}: {printed(error)}".rstrip(": ")

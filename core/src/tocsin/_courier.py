@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from tocsin._attempt import AttemptResult
     from tocsin._provider import Provider, Receipt
     from tocsin._retry import Outcome
-    from tocsin._settings import Settings
+    from tocsin._settings import Channel, Settings
     from tocsin._store import Claim, Store
 
 LEASE = 30.0
-"""Seconds for which a claim is a worker's own: twice one attempt's."""
+"""Seconds for which a claim is a worker's own, and never less than twice one attempt's."""
 MAX_WORKERS = 32
 """Deliveries under way at once in one process."""
 MAX_ABANDONED = 2
@@ -80,8 +80,8 @@ class _Lane:
 class Courier:
     """Delivers what is due in a store, from background threads that it starts itself.
 
-    `chores` is called about once a second, and says whether all of them are done;
-    `on_settled` is called after each settled claim.
+    It sends to `channels` alone. `chores` is called about once a second, and says whether
+    all of them are done; `on_settled` is called after each settled claim.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Courier:
         store: Callable[[], Store],
         settings: Settings,
         *,
+        channels: Iterable[Channel],
         clock: Callable[[], float],
         chores: Callable[[], bool],
         on_settled: Callable[[], None],
@@ -98,26 +99,21 @@ class Courier:
         self._clock = clock
         self._chores = chores
         self._on_settled = on_settled
-        self._begin()
-
-    def _begin(self) -> None:
+        self.lease = max(LEASE, 2 * settings.timeout)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._next_look = 0.0  # on the monotonic clock; 0: now
+        self._next_chores = 0.0
         self._are_chores_done = False
         self._claiming = 0  # rounds that hold claims which are in no lane yet
         self._lanes = {
             channel.name: _Lane(channel.name, channel.provider, self._lock)
-            for channel in self._settings.channels.values()
+            for channel in channels
             if channel.provider is not None
         }
         self._told: set[str] = set()
-
-    after_fork_in_child = (
-        _begin  # threads are gone, and what was claimed is the parent's
-    )
 
     @property
     def is_running(self) -> bool:
@@ -159,14 +155,17 @@ class Courier:
         """Wait until nothing is under way and nothing is due; False when time is up."""
         deadline = time.monotonic() + timeout
         self.start()
-        self._are_chores_done = False
+        with self._lock:
+            self._are_chores_done = False
         while True:
+            with self._lock:
+                self._next_chores = 0.0
             self.wake()
             if not self.is_running:
                 self._round()
-            if self._is_idle():
-                return True
             remaining = deadline - time.monotonic()
+            if self._is_idle(max(0.05, remaining)):
+                return True
             if remaining <= 0:
                 return False
             with self._lock:
@@ -179,12 +178,11 @@ class Courier:
             return self.flush(timeout)
         finally:
             left = self._stop()
+            remaining = max(0.2, deadline - time.monotonic())
             if left:
-                self._store().release(left, self._clock())
+                self._store().release(left, self._clock(), timeout=remaining)
             if self._thread is not None:
-                self._thread.join(max(0.2, deadline - time.monotonic()))
-            if not self.is_running:
-                self._begin()  # whoever raises an alert later starts it again
+                self._thread.join(remaining)
 
     def _stop(self) -> list[Claim]:
         with self._lock:
@@ -196,12 +194,15 @@ class Courier:
             self._changed.notify_all()
         return left
 
-    def _is_idle(self) -> bool:
+    def _is_idle(self, timeout: float) -> bool:
         with self._lock:
             if self._load() or self._claiming or not self._are_chores_done:
                 return False
             usable = [name for name, lane in self._lanes.items() if lane.free]
-        due = self._store().next_due(usable)
+        try:
+            due = self._store().next_due(usable, timeout=timeout)
+        except StoreError:  # another process holds it: there may be something
+            return False
         return due is None or due > self._clock()
 
     def _load(self) -> int:
@@ -218,7 +219,9 @@ class Courier:
                 self._next_look = time.monotonic() + TICK
             except Exception as error:  # noqa: BLE001 - the thread must outlive any mistake
                 _log.debug("the courier stumbled", exc_info=True)
-                self._tell_once(f"the courier stumbled, and goes on: {error!r}")
+                self._tell_once(
+                    f"the courier stumbled, and goes on: {type(error).__name__}"
+                )
                 self._next_look = time.monotonic() + TICK
             with self._lock:
                 pause = min(TICK, self._next_look - time.monotonic())
@@ -230,8 +233,9 @@ class Courier:
         if time.monotonic() >= self._next_look:
             self._look()
         self._staff()
-        self._are_chores_done = False
-        self._are_chores_done = self._chores()  # last: they must not stop deliveries
+        if time.monotonic() >= self._next_chores:  # last: they must not stop deliveries
+            self._next_chores = time.monotonic() + TICK
+            self._are_chores_done = self._chores()
 
     def _look(self) -> None:
         """Claim what is due, and note when to look again."""
@@ -244,7 +248,9 @@ class Courier:
         try:
             wanted = {name: most for name, most in free.items() if most > 0}
             if wanted:
-                claims = self._store().claim(wanted, lease=LEASE, now=self._clock())
+                claims = self._store().claim(
+                    wanted, lease=self.lease, now=self._clock()
+                )
         finally:
             with self._lock:
                 self._claiming -= 1
@@ -257,7 +263,8 @@ class Courier:
         due = self._store().next_due(usable)
         if due is not None:
             again = time.monotonic() + max(0.0, due - self._clock())
-            self._next_look = min(self._next_look, again)
+            with self._lock:
+                self._next_look = min(self._next_look, again)
 
     def _enqueue(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
@@ -292,12 +299,16 @@ class Courier:
 
     def _work(self, lane: _Lane, patience: float = IDLE) -> None:
         session = Session(lane.provider, self._settings)
+        running: _Attempt | None = None
         try:
             while (running := self._next(lane, patience)) is not None:
                 self._carry_out(lane, session, running)
                 if running.is_abandoned:
                     return
         finally:
+            with self._lock:
+                if running is None or not running.is_abandoned:
+                    lane.workers -= 1
             session.close()
 
     def _next(self, lane: _Lane, patience: float) -> _Attempt | None:
@@ -305,7 +316,6 @@ class Courier:
         with self._lock:
             lane.arrived.wait_for(lambda: lane.queue or self._is_stopping, patience)
             if not lane.queue:
-                lane.workers -= 1
                 return None
             running = _Attempt(lane.queue.popleft(), time.monotonic())
             lane.running.append(running)
@@ -313,7 +323,9 @@ class Courier:
 
     def _carry_out(self, lane: _Lane, session: Session, running: _Attempt) -> None:
         claim, now = running.claim, self._clock()
-        if claim.lease_until - now < self._settings.timeout:  # it waited for too long
+        if (
+            claim.lease_until - now < self._settings.timeout + GRACE
+        ):  # it waited too long
             result: AttemptResult | None = None
         else:
             result = session.attempt(claim, now)
@@ -358,7 +370,7 @@ class Courier:
                 self._tell_once(f"channel {claim.channel!r} is out of order: {result}")
             else:
                 self._settle(claim, result)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - no outcome may cost us the worker
             # the lease runs out, and the delivery is made once more
             _log.warning("the outcome of %s is not kept: %s", claim.delivery_id, error)
         self._on_settled()

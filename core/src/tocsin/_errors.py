@@ -99,6 +99,14 @@ class StoreFull(StoreError):  # noqa: N818 - it says what happened
     """The store holds as many pending deliveries as it may."""
 
 
+def printed(value: object) -> str:
+    """Return what ``str`` makes of anyone's object, or its type where that raises."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - somebody's broken __str__ must not lose the alert
+        return f"<a {type(value).__name__} that cannot be printed>"
+
+
 class DeliveryError(TocsinError):
     """One attempt to deliver did not succeed.
 
@@ -109,8 +117,8 @@ class DeliveryError(TocsinError):
 
     def __init__(self, reason: str, *, remedy: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
+        self.reason = printed(reason)
+        self.remedy = printed(remedy)
 
 
 class Rejected(DeliveryError):  # noqa: N818 - it says what happened

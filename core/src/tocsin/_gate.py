@@ -18,13 +18,15 @@ MAX_WINDOWS = 10_000
 class Gate:
     """Remembers the last admission of each key, and counts what it suppressed since.
 
-    It suppresses only what the store would suppress too. Its counts are taken from it to
-    be written down.
+    What it suppresses lies within the alert's own wait of an admission by this process, or
+    of one that the store told of; it does not see what other processes admit meanwhile.
+    Its counts are taken from it to be written down.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal handler may raise an alert too
         self._windows: dict[str, Window] = {}
+        self._totals: dict[str, int] = {}
         self._unwritten: dict[str, Suppression] = {}
 
     def suppress(
@@ -35,19 +37,23 @@ class Gate:
         if until is not None:
             with self._lock:
                 self._add(key, Suppression(1, now))
+                self._totals[key] = self._totals.get(key, 0) + 1
         return until
 
-    def unwritten(self, key: str) -> int:
-        """Return how many of this key are counted here, and not written yet."""
-        return self._unwritten.get(key, NONE_SUPPRESSED).count
+    def total(self, key: str) -> int:
+        """Return how many of this key are known to be suppressed since its admission."""
+        return self._totals.get(key, 0)
 
-    def remember(self, key: str, window: Window) -> None:
-        """Take note of an admission."""
+    def remember(self, key: str, window: Window, suppressed: int = 0) -> None:
+        """Take note of an admission, and of how many were suppressed since."""
         with self._lock:
             self._windows.pop(key, None)
             self._windows[key] = window
+            self._totals[key] = suppressed
             if len(self._windows) > MAX_WINDOWS:
-                del self._windows[next(iter(self._windows))]
+                oldest = next(iter(self._windows))
+                del self._windows[oldest]
+                self._totals.pop(oldest, None)
 
     def take(self, key: str) -> Suppression:
         """Hand over the unwritten count of one key."""

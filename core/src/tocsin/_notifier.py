@@ -20,7 +20,7 @@ import attrs
 from tocsin import _places as places
 from tocsin._alert import new_id
 from tocsin._attachment import copy_all
-from tocsin._courier import LEASE, Courier
+from tocsin._courier import Courier
 from tocsin._errors import StoreBusy, StoreError, StoreFull
 from tocsin._gate import Gate
 from tocsin._results import (
@@ -34,8 +34,9 @@ from tocsin._results import (
 )
 from tocsin._routing import plan
 from tocsin._spill import MemorySpill, Spill
-from tocsin._store import Granted, Status, Submission, Withheld
-from tocsin._throttle import Window, key_at, throttle_key, title_of
+from tocsin._store import PATIENCE, Granted, Known, Status, Submission, Withheld
+from tocsin._text import storable
+from tocsin._throttle import NONE_SUPPRESSED, Window, throttle_key, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +44,9 @@ if TYPE_CHECKING:
 
     from tocsin._alert import Alert, Origin
     from tocsin._settings import Settings
-    from tocsin._store import DeliveryRecord
+    from tocsin._store import DeliveryRecord, SuppressedKey
     from tocsin._store.sqlite import SqliteStore
 
-_PATIENCE = 5.0  # seconds that background work waits for the store to open
 _PRUNE_EVERY = 3600.0  # seconds
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class Notifier:
         epoch.
         """
         self.settings = settings
-        self.namespace = namespace
+        self.namespace = storable(namespace)
         self.mode = Mode.parse(mode)
         self._clock = clock
         self._state_dir = places.state_dir(settings.state_dir)
@@ -115,13 +115,6 @@ class Notifier:
         self._store: SqliteStore | None = None
         self._lost = 0
         self._pruned_at = 0.0
-        self._courier = Courier(
-            self.store,
-            settings,
-            clock=clock,
-            chores=self._do_chores,
-            on_settled=self._note_settled,
-        )
         self._begin()
         _notifiers.add(self)
 
@@ -129,6 +122,18 @@ class Notifier:
         self._opening = threading.RLock()
         self._settled = threading.Condition()
         self._is_used = False
+        self._courier = self._new_courier()
+
+    def _new_courier(self) -> Courier:
+        is_online = self.mode is Mode.ONLINE
+        return Courier(
+            self.store,
+            self.settings,
+            channels=self.settings.channels.values() if is_online else (),
+            clock=self._clock,
+            chores=self._do_chores,
+            on_settled=self._note_settled,
+        )
 
     @classmethod
     def from_config(
@@ -182,12 +187,15 @@ class Notifier:
         if self.mode is Mode.DISABLED:
             return
         if not self._is_used:
-            self._is_used = True
-            _close_with_worker()
+            self._use()
             # here, so that the first alert need not wait for the courier to open it
             self._quietly(lambda: self.store(self.settings.submit_timeout))
-        if self.mode is Mode.ONLINE and self.settings.channels:
-            self._courier.start()
+        self._courier.start()
+
+    def _use(self) -> None:
+        if not self._is_used:
+            self._is_used = True
+            _close_with_worker()
 
     def notify(self, alert: Alert, *, team: str = "", project: str = "") -> Result:
         """Raise an alert: throttle, route and keep it; it is delivered in the background.
@@ -204,19 +212,28 @@ class Notifier:
         now = self._clock()
         origin = self._placed(alert.origin, team, project)
         self.settings.check(origin)
-        key = key_at(origin, alert.key or alert.title)
-        until = self._gate.suppress(key, alert.level, alert.wait_duration, now)
-        if until is not None:
-            count = self._gate.unwritten(key)
-            return Suppressed(count=count, until=datetime.fromtimestamp(until, UTC))
+        alert_here = (
+            alert if origin is alert.origin else attrs.evolve(alert, origin=origin)
+        )
         try:
-            alert = self._stamped(alert, origin, now)
-            return self._submit(key, _with_copies(alert), now)
+            return self._raise(alert_here, now)
         except Exception as error:  # noqa: BLE001 - ours or a disk's: never the caller's
             _log.debug("an alert could not be kept", exc_info=True)
             return self._refuse(f"{type(error).__name__}: {error}")
 
+    def _raise(self, alert: Alert, now: float) -> Result:
+        channels = plan(alert, self.settings.subscriptions)
+        key = throttle_key(alert)
+        if channels:  # what goes nowhere is recorded, whatever window is open
+            until = self._gate.suppress(key, alert.level, alert.wait_duration, now)
+            if until is not None:
+                moment = datetime.fromtimestamp(until, UTC)
+                return Suppressed(count=self._gate.total(key), until=moment)
+        return self._submit(key, _with_copies(_stamped(alert, now)), channels, now)
+
     def _placed(self, origin: Origin, team: str = "", project: str = "") -> Origin:
+        if origin.user and origin.host and not (team or project):
+            return origin
         return attrs.evolve(
             origin,
             user=origin.user or self.settings.user,
@@ -225,36 +242,30 @@ class Notifier:
             project=project or origin.project,
         )
 
-    @staticmethod
-    def _stamped(alert: Alert, origin: Origin, now: float) -> Alert:
-        return attrs.evolve(
-            alert,
-            origin=origin,
-            id=alert.id or new_id(),
-            created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
-        )
-
-    def _submit(self, key: str, alert: Alert, now: float) -> Result:
-        channels = plan(alert, self.settings.subscriptions)
-        suppressed = self._gate.take(key)
+    def _submit(
+        self, key: str, alert: Alert, channels: tuple[str, ...], now: float
+    ) -> Result:
+        suppressed = self._gate.take(key) if channels else NONE_SUPPRESSED
         submission = Submission(
             alert=alert,
             key=key,
             plan=channels,
             suppressed=suppressed,
-            lease=LEASE if self._may_lease(channels) else 0.0,
+            lease=self._courier.lease if self._may_lease(channels) else 0.0,
         )
-        timeout = self.settings.submit_timeout
+        deadline = time.monotonic() + self.settings.submit_timeout
+        verdict: Granted | Withheld | Known | None = None
         try:
-            store = self.store(timeout)
-            verdict = store.submit(submission, now, timeout=timeout)
+            store = self.store(self.settings.submit_timeout)
+            left = max(0.0, deadline - time.monotonic())
+            verdict = store.submit(submission, now, timeout=left)
         except StoreFull as error:
-            self._gate.give_back({key: suppressed})
             return self._refuse(str(error))
         except StoreError as error:
-            self._gate.give_back({key: suppressed})
-            self._gate.remember(key, Window(now, alert.level))
-            return self._defer(alert, error)
+            return self._defer(key, alert, channels, error)
+        finally:
+            if verdict is None or isinstance(verdict, Known):  # nobody took the count
+                self._gate.give_back({key: suppressed})
         return self._answer(key, alert, channels, verdict)
 
     def _may_lease(self, channels: tuple[str, ...]) -> bool:
@@ -265,33 +276,45 @@ class Notifier:
         key: str,
         alert: Alert,
         channels: tuple[str, ...],
-        verdict: Granted | Withheld,
+        verdict: Granted | Withheld | Known,
     ) -> Result:
+        self.start()
+        if isinstance(verdict, Known):
+            return self._admitted(alert, verdict.channels)
         if isinstance(verdict, Withheld):
-            self._gate.remember(key, verdict.window)
+            self._gate.remember(key, verdict.window, verdict.suppressed.count)
             until = datetime.fromtimestamp(verdict.until, UTC)
             return Suppressed(count=verdict.suppressed.count, until=until)
-        if not channels:
-            return Unrouted(alert_id=alert.id)
         if verdict.window is not None:
             self._gate.remember(key, verdict.window)
-        self.start()
         self._courier.offer(verdict.claims)
         if len(verdict.claims) < len(channels):
             self._courier.wake()
+        return self._admitted(alert, channels, verdict.suppressed.count)
+
+    def _admitted(
+        self, alert: Alert, channels: tuple[str, ...], suppressed: int = 0
+    ) -> Result:
+        if not channels:
+            return Unrouted(alert_id=alert.id)
         return Admitted(
             alert_id=alert.id,
             channels=channels,
-            suppressed=verdict.suppressed.count,
+            suppressed=suppressed,
             wait=self._waiter(alert.id),
         )
 
-    def _defer(self, alert: Alert, error: StoreError) -> Result:
+    def _defer(
+        self, key: str, alert: Alert, channels: tuple[str, ...], error: StoreError
+    ) -> Result:
         try:
             self._spill.write(alert)
         except OSError as spilled:
             return self._refuse(f"{error}; and the alert cannot be spilled: {spilled}")
-        self.start()
+        if channels:
+            self._gate.remember(key, Window(self._clock(), alert.level))
+        self._use()
+        self._courier.start()
         return Deferred(alert_id=alert.id, wait=self._waiter(alert.id))
 
     def _refuse(self, reason: str) -> Refused:
@@ -299,7 +322,7 @@ class Notifier:
         _log.error("an alert is lost (%d so far): %s", self._lost, reason)
         return Refused(reason=reason)
 
-    def store(self, timeout: float = _PATIENCE) -> SqliteStore:
+    def store(self, timeout: float = PATIENCE) -> SqliteStore:
         """Return the store; it is opened at its first use.
 
         Raises:
@@ -359,12 +382,12 @@ class Notifier:
             self.store().prune(now - self.settings.retention)
         return self._spill.is_empty
 
-    def _write_counts(self) -> None:
+    def _write_counts(self, timeout: float = PATIENCE) -> None:
         counts = self._gate.take_all()
         if not counts:
             return
         try:
-            self.store().count(counts)
+            self.store(timeout).count(counts, timeout=timeout)
         except StoreError:
             self._gate.give_back(counts)
             raise
@@ -376,7 +399,7 @@ class Notifier:
             plan=plan(alert, self.settings.subscriptions),
             is_adopted=True,
         )
-        self.store().submit(submission, self._clock(), timeout=_PATIENCE)
+        self.store().submit(submission, self._clock(), timeout=PATIENCE)
         self._courier.wake()
 
     def _note_settled(self) -> None:
@@ -397,31 +420,46 @@ class Notifier:
         )
         deliveries: tuple[DeliveryRecord, ...] = ()
         while True:
-            patience = min(_PATIENCE, max(0.05, deadline - time.monotonic()))
+            patience = min(PATIENCE, max(0.05, deadline - time.monotonic()))
             with contextlib.suppress(StoreError):  # another process holds it: ask again
-                deliveries = self.store(patience).deliveries(alert_id, timeout=patience)
+                store = self.store(patience)
+                deliveries = store.deliveries(alert_id, timeout=patience)
+                if not deliveries and store.knows(alert_id, timeout=patience):
+                    return ()  # it was spilled, and came to be suppressed or unrouted
             if deliveries and all(d.status is not Status.PENDING for d in deliveries):
                 return deliveries
             remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            if remaining <= 0 or self.mode is not Mode.ONLINE or not self._is_used:
                 return deliveries
             with self._settled:
                 self._settled.wait(min(remaining, 0.05))
 
-    def untold(self, scope: str) -> list[tuple[str, int]]:
+    def untold(
+        self, scope: str, *, timeout: float | None = None
+    ) -> list[tuple[str, int]]:
         """Return titles, and how often each was suppressed, that no alert told of yet.
 
-        `scope` is the job's id, or else the run's.
+        `scope` is the job's id, or else the run's. It takes `timeout` seconds at most.
         """
         if not self._is_used:
             return []
-        self._quietly(self._write_counts)
-        found = self._quietly(self.store().untold) or []
+        limit = PATIENCE if timeout is None else timeout
+
+        def ask() -> list[SuppressedKey]:
+            self._write_counts(limit)
+            return self.store(limit).untold(timeout=limit)
+
         return [
             (title, one.suppression.count)
-            for one in found
+            for one in self._quietly(ask) or []
             if (title := title_of(one.key, scope)) is not None
         ]
+
+    def pending(self, *, timeout: float = PATIENCE) -> int:
+        """Return how many deliveries are kept, neither made nor failed."""
+        if not self._is_used:
+            return 0
+        return self._quietly(lambda: self.store(timeout).pending(timeout=timeout)) or 0
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until what is due has been tried; False when `timeout` seconds are over.
@@ -430,9 +468,7 @@ class Notifier:
         """
         if self.mode is Mode.DISABLED:
             return True
-        if self.mode is Mode.OFFLINE or not self.settings.channels:
-            self._quietly(self._do_chores)
-            return True
+        self.start()
         limit = self.settings.flush_timeout if timeout is None else timeout
         return bool(self._quietly(lambda: self._courier.flush(limit)))
 
@@ -443,10 +479,13 @@ class Notifier:
         What is left stays kept for the next process with this configuration.
         """
         limit = self.settings.finish_timeout if timeout is None else timeout
-        if self._is_used and self._courier.is_running:
-            self._quietly(lambda: self._courier.close(limit))
+        deadline = time.monotonic() + limit
+        if self._is_used:
+            courier, self._courier = self._courier, self._new_courier()
+            self._quietly(lambda: courier.close(limit))
         if self._store is not None:
-            self._quietly(self._write_counts)
+            remaining = max(0.05, deadline - time.monotonic())
+            self._quietly(lambda: self._write_counts(remaining))
             self._store.close()
         self._is_used = False
 
@@ -466,12 +505,19 @@ class Notifier:
             self.close(self.settings.flush_timeout)
 
     def _after_fork_in_child(self) -> None:
-        self._begin()
         self._gate.after_fork_in_child()
-        self._courier.after_fork_in_child()
         self._spill.after_fork_in_child()
         if self._store is not None and self._store.path == places.MEMORY:
             self._store = None
+        self._begin()
+
+
+def _stamped(alert: Alert, now: float) -> Alert:
+    return attrs.evolve(
+        alert,
+        id=alert.id or new_id(),
+        created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
+    )
 
 
 def _with_copies(alert: Alert) -> Alert:

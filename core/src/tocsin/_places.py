@@ -22,7 +22,8 @@ def config_file() -> Path | None:
     if named := os.environ.get("TOCSIN_CONFIG"):
         return Path(expanded(named))
     own = config_dir() / "tocsin.toml"
-    return own if own.is_absolute() and own.is_file() else None
+    # os.path: pathlib raises where a folder above may not be searched
+    return own if own.is_absolute() and os.path.isfile(own) else None  # noqa: PTH113
 
 
 def config_dir() -> Path:

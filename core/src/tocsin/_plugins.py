@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tocsin._errors import PluginBroken, PluginError
+from tocsin._errors import PluginBroken, PluginError, printed
 from tocsin._provider import Provider
 
 if TYPE_CHECKING:
@@ -78,9 +78,8 @@ def _entry_points() -> tuple[EntryPoint, ...]:
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
     # a damaged installation has no metadata, whatever its types promise
-    name: str | None = entry.dist.name if entry.dist else None
-    version: str | None = entry.dist.version if entry.dist else None
-    return name or "an unnamed package", version or ""
+    metadata = {} if entry.dist is None else dict(entry.dist.metadata.items())
+    return metadata.get("Name", "an unnamed package"), metadata.get("Version", "")
 
 
 @attrs.define
@@ -101,18 +100,22 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     registrar = _Registrar()
     try:
         _call_register(entry.load(), registrar)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise PluginBroken(
             f"the provider {entry.name!r} of {owner} is broken "
-            f"({type(error).__name__}: {error}): upgrade or uninstall {owner}"
+            f"({type(error).__name__}: {printed(error)}): upgrade or uninstall {owner}"
         ) from error
     for provider in registrar.providers:
         if provider.name == entry.name:
             return provider
     offered = ", ".join(repr(p.name) for p in registrar.providers) or "nothing"
-    raise PluginBroken(
-        f"the entry point {entry.name!r} of {owner} offers {offered}: "
+    remedy = (
         "its provider must bear the entry point's name"
+        if registrar.providers
+        else "decorate its tocsin_register with @tocsin.hookimpl"
+    )
+    raise PluginBroken(
+        f"the entry point {entry.name!r} of {owner} offers {offered}: {remedy}"
     )
 
 

@@ -7,6 +7,9 @@ from collections.abc import (  # noqa: TC003 - for typing.get_type_hints of a pr
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import attrs
+from attrs.validators import in_
+
+from tocsin._errors import printed
 
 if TYPE_CHECKING:
     from tocsin._alert import Alert
@@ -22,14 +25,16 @@ class Limits:
 
     title: int | None = None
     text: int | None = None
-    unit: Unit = "characters"
+    unit: Unit = attrs.field(
+        default="characters", validator=in_(("characters", "bytes", "utf16"))
+    )
 
     def measure(self, text: str) -> int:
         """Return the length of the text in this unit."""
         if self.unit == "bytes":
             return len(text.encode())
         if self.unit == "utf16":
-            return len(text) + sum(character > "\uffff" for character in text)
+            return len(text.encode("utf-16-le", "surrogatepass")) // 2
         return len(text)
 
 
@@ -77,13 +82,13 @@ class Delivery:
 class Receipt:
     """What the service said when it took the message."""
 
-    reference: str = ""
+    reference: str = attrs.field(default="", converter=printed)
     """The service's own id of the message."""
-    permalink: str = ""
+    permalink: str = attrs.field(default="", converter=printed)
     """Where a person can open it."""
-    place: str = ""
+    place: str = attrs.field(default="", converter=printed)
     """Where it went, in the service's own words: a channel's id, the addresses."""
-    note: str = ""
+    note: str = attrs.field(default="", converter=printed)
     """What the sender should know although it was taken: "sent as plain text because …"."""
 
 
@@ -131,13 +136,16 @@ class Provider:
         return self
 
     def deliver(self, message: Message, delivery: Delivery) -> Receipt:
-        """Make exactly one attempt; see `Sender.deliver`."""
+        """Make exactly one attempt; see `Sender.deliver`.
+
+        Several threads may be in it at once, `concurrency` at most.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} overrides neither deliver() nor open()"
         )
 
     def close(self) -> None:
-        """Let go of whatever `deliver` keeps; nothing by default."""
+        """Nothing: a provider that keeps a connection overrides `open`."""
 
     def check(self, timeout: float) -> str:  # noqa: ARG002 - for those that override it
         """Find out, without sending anything, whether the channel would work.

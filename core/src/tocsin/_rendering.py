@@ -69,6 +69,12 @@ def render(
     return attrs.evolve(message, parts=parts)
 
 
+def load_templates(provider: type[Provider], overrides: str) -> None:
+    """Import what rendering for this provider needs, before the first message."""
+    if provider.templates:
+        _environment(provider.__module__.partition(".")[0], overrides, provider.escape)
+
+
 def _cleaned(alert: Alert) -> Alert:
     attachments = [item for item in alert.attachments if isinstance(item, Attachment)]
     return attrs.evolve(
@@ -128,7 +134,10 @@ def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
 
 
 def _moment(when: datetime) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except OverflowError:  # at the ends of time
+        return when.isoformat()
 
 
 def _plain(provider: type[Provider], alert: Alert, notes: tuple[str, ...]) -> Message:
@@ -227,6 +236,8 @@ def _render_part(
     def fits(values: Mapping[str, object]) -> bool:
         return limits.measure(_run(template, values)) <= limit
 
+    if not fits({**values, "text": ""}):  # then there is room for none of it
+        values = {**values, "text": ""}
     for name in ("text", "title"):
         if fits(values):
             break

@@ -7,16 +7,16 @@ import logging
 import os
 import sys
 import threading
-import traceback
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from tocsin import _places as places
 from tocsin._alert import Alert, AlertLevel, Origin
-from tocsin._errors import ConfigError, RunFinished
+from tocsin._errors import ConfigError, RunFinished, printed
 from tocsin._notifier import Mode, Notifier
 from tocsin._results import Disabled
 from tocsin._settings import Settings
-from tocsin._terminal import echo
+from tocsin._terminal import echo, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,8 +102,14 @@ class Run:
         )
         result = self._notifier.notify(alert)
         if not self._notifier.settings.channels:
-            echo(alert)
+            echo(alert, where_to_configure=self._where_to_configure())
         return result
+
+    @staticmethod
+    def _where_to_configure() -> str:
+        """Return where a configuration would be found, if there is none."""
+        is_there = places.config_file() is not None
+        return "" if is_there else str(places.config_dir() / "tocsin.toml")
 
     def finish(self, *, timeout: float | None = None) -> None:
         """End the run: deliver what is under way for at most `timeout` seconds.
@@ -114,20 +120,25 @@ class Run:
         """
         if not self._is_finished:
             self._is_finished = True
-            self._notifier.flush(
+            limit = (
                 self._notifier.settings.finish_timeout if timeout is None else timeout
             )
-            self._tell_suppressed()
+            deadline = time.monotonic() + limit
+            self._notifier.flush(limit)
+            self._tell(max(0.05, deadline - time.monotonic()))
             self._notifier.close(0)
 
-    def _tell_suppressed(self) -> None:
+    def _tell(self, timeout: float) -> None:
+        """Say what was suppressed and no alert told of, and what is not delivered yet."""
         if self.origin.rank:  # all ranks of a job share the counts: the first one tells
             return
         scope = self.origin.job or self.origin.run
-        for title, count in self._notifier.untold(scope):
-            print(  # noqa: T201 - the surface for scripts speaks to the terminal
-                f"tocsin: {count:,} more like {title!r} suppressed in this run",
-                file=sys.stderr,
+        for title, count in self._notifier.untold(scope, timeout=timeout):
+            say(f"tocsin: {count:,} more like {title!r} suppressed in this run")
+        if kept := self._notifier.pending(timeout=timeout):
+            say(
+                f"tocsin: {kept:,} deliveries are kept: the next program with this "
+                "configuration makes them, or `tocsin drain`; `tocsin log` says why"
             )
 
     def _crashed(self, error: BaseException) -> None:
@@ -135,15 +146,20 @@ class Run:
         if self._is_finished or self._is_crashed:
             return
         self._is_crashed = True
+        import traceback
+
         name = type(error).__name__
         frames = traceback.format_tb(error.__traceback__)[-_FRAMES:]
-        self.alert(
-            f"{self.name or 'The program'} crashed: {name}",
-            f"{name}: {error}\n\n{''.join(frames)}".rstrip(),
-            AlertLevel.ERROR,
-            0,
-            kind="crashed",
-        )
+        try:
+            self.alert(
+                f"{self.name or 'The program'} crashed: {name}",
+                f"{name}: {printed(error)}\n\n{''.join(frames)}".rstrip(),
+                AlertLevel.ERROR,
+                0,
+                kind="crashed",
+            )
+        except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
+            _log.warning("the crash could not be told: %s", printed(ours))
 
     def __enter__(self) -> Self:
         """Return the run."""
@@ -156,9 +172,11 @@ class Run:
         traceback: TracebackType | None,
     ) -> None:
         """Finish; an exception that is on its way out raises the alert of a crash."""
-        if error is not None and isinstance(error, Exception):
-            self._crashed(error)
-        self.finish()
+        try:
+            if error is not None and isinstance(error, Exception):
+                self._crashed(error)
+        finally:
+            self.finish()
 
 
 class _DisabledRun(Run):
@@ -330,6 +348,15 @@ def _install_hooks() -> None:
     if not _is_finished_at_exit:
         _is_finished_at_exit = True
         atexit.register(_finish_current)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may hold it
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _finish_current() -> None:

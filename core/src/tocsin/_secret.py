@@ -21,7 +21,7 @@ class FromEnv:
         except KeyError:
             raise SecretUnavailable(
                 f"the environment variable {self.variable} is not set: set it where the "
-                "program that delivers runs"
+                "program that delivers runs, then `tocsin drain`"
             ) from None
 
 

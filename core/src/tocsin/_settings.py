@@ -106,6 +106,10 @@ class Settings:
             raise ConfigError(problems)
 
     def _problems(self) -> Iterable[Problem]:
+        if not self.timeout > 0:
+            yield Problem(
+                self.source, "timeout", "an attempt needs more than 0 seconds"
+            )
         for wish in self.subscriptions:
             key = f"{wish.scope.value} {wish.owner}".strip()
             for channel in wish.channels:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tocsin._alert import new_id
@@ -19,12 +20,12 @@ except ImportError:  # Windows: a process adopts only what no other has open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
     from tocsin._alert import Alert
 
 _MAX_IN_MEMORY = 10_000
+_SUFFIXES = (".jsonl", ".taken", ".newer")  # written; being adopted; of a newer tocsin
 
 _log = logging.getLogger("tocsin")
 
@@ -88,14 +89,20 @@ class Spill:
         return adopted
 
     def _waiting(self) -> Iterator[Path]:
-        yield from self._folder.glob("*.jsonl")
-        yield from self._folder.glob("*.taken")
-        if self._is_first_time:  # we may be the newer version that it waits for
-            yield from self._folder.glob("*.newer")
+        # at first also those set aside: we may be the newer version that they wait for
+        suffixes = _SUFFIXES if self._is_first_time else _SUFFIXES[:2]
+        for suffix in suffixes:
+            yield from self._folder.glob(f"*{suffix}")
 
     def after_fork_in_child(self) -> None:
         """Write to a file of the child's own."""
         self._mine = self._new_file()
+
+
+def waiting_files(state_dir: str) -> list[Path]:
+    """Return the spill files of all namespaces in a state directory."""
+    folder = Path(state_dir, "spill")
+    return sorted(file for s in _SUFFIXES for file in folder.glob(f"*/*{s}"))
 
 
 class MemorySpill:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from tocsin import _places as places
 from tocsin._text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -19,17 +19,20 @@ _hints = [
 ]
 
 
-def echo(alert: Alert) -> None:
+def echo(alert: Alert, *, where_to_configure: str) -> None:
     """Print the alert to standard error; the first time, also say why only that."""
     text = f": {clean(alert.text)}" if alert.text else ""
-    _print(f"[{alert.level.value}] {clean_line(alert.title)}{text}")
-    if _hints:
-        _print(_hints.pop().format(file=places.config_dir() / "tocsin.toml"))
+    say(f"[{alert.level.value}] {clean_line(alert.title)}{text}")
+    if where_to_configure:
+        with contextlib.suppress(IndexError):  # it is said once
+            say(_hints.pop().format(file=where_to_configure))
 
 
-def _print(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line to standard error, wherever that leads, even nowhere."""
     stream = sys.stderr
     if stream is None:  # a program without a terminal, pythonw for one
         return
     encoding = getattr(stream, "encoding", None) or "ascii"
-    print(line.encode(encoding, "replace").decode(encoding), file=stream)
+    with contextlib.suppress(OSError, ValueError):  # a pipe that nobody reads; closed
+        print(line.encode(encoding, "replace").decode(encoding), file=stream)

@@ -34,6 +34,11 @@ def clean_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
+def storable(text: str) -> str:
+    """Return text that can be encoded: with lone surrogates spelt out."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def longest_fit(text: str, fits: Callable[[str], bool], most: int) -> str:
     """Return the text, or as much of its beginning as fits, cut at a sensible place and
     marked with how much is missing.
@@ -58,10 +63,11 @@ def longest_fit(text: str, fits: Callable[[str], bool], most: int) -> str:
 
 
 def _bare_fit(text: str, fits: Callable[[str], bool], most: int) -> str:
-    end = min(len(text), max(most, 0))
-    while end and not fits(text[:end]):
-        end = _whole_end(text, end - 1)
-    return text[:end]
+    low, high = 0, min(len(text), max(most, 0))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(text[:middle]) else (low, middle - 1)
+    return text[: _whole_end(text, low)]
 
 
 def _cut(text: str, end: int) -> str:

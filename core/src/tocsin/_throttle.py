@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from tocsin._alert import Alert, AlertLevel, Origin
+    from tocsin._alert import Alert, AlertLevel
 
 CLOCK_SKEW = 10.0
 """Seconds. Two processes read their clocks before they take turns at the store, and two
@@ -44,13 +44,11 @@ def throttle_key(alert: Alert) -> str:
     It is user, team, project, scope (the job, else the run), and the alert's own key or
     else its title. It is ASCII, whatever the title.
     """
-    return key_at(alert.origin, alert.key or alert.title)
-
-
-def key_at(origin: Origin, title: str) -> str:
-    """Return the key of an alert of this title, or own key, from there."""
+    origin = alert.origin
     scope = origin.job or origin.run
-    return json.dumps([origin.user, origin.team, origin.project, scope, title])
+    return json.dumps(
+        [origin.user, origin.team, origin.project, scope, alert.key or alert.title]
+    )
 
 
 def title_of(key: str, scope: str) -> str | None:

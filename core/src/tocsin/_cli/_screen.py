@@ -63,6 +63,8 @@ def _print(console: Console, what: Iterable[RenderableType]) -> None:
         for one in what:
             console.print(one)
     stream = sys.stderr if console.stderr else sys.stdout
+    if stream is None:  # closed by whoever called: what was done is done all the same
+        return
     for text in captured.get().split("\n")[:-1]:
         stream.write(f"{text.rstrip()}\n")  # a table pads its last column
     stream.flush()

@@ -10,6 +10,7 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._notifier import Mode, Notifier
+from tocsin._spill import waiting_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,4 +66,4 @@ class State:
 
     def spilled(self) -> list[Path]:
         """Return the files of alerts that the store did not take in time."""
-        return sorted(Path(self.folder, "spill").glob("*/*.jsonl*"))
+        return waiting_files(self.folder)

@@ -1,9 +1,11 @@
 """What a store does: it admits alerts, keeps deliveries, and hands them out."""
 
 from tocsin._store._port import (
+    PATIENCE,
     Claim,
     DeliveryRecord,
     Granted,
+    Known,
     Namespace,
     Record,
     Status,
@@ -14,9 +16,11 @@ from tocsin._store._port import (
 )
 
 __all__ = [
+    "PATIENCE",
     "Claim",
     "DeliveryRecord",
     "Granted",
+    "Known",
     "Namespace",
     "Record",
     "Status",

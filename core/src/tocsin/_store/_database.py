@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x746F6373  # "tocs", so that file(1) and we know the file again
 
+_CLOSING = 0.2  # seconds that closing waits for another thread
+
 _SCHEMA = """
 CREATE TABLE alerts (
     seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
     namespace TEXT NOT NULL,
     submitted_at REAL NOT NULL,
     suppressed INTEGER NOT NULL,
     suppressed_since REAL,
-    envelope TEXT NOT NULL
+    envelope TEXT NOT NULL,
+    UNIQUE (id, namespace)
 );
+CREATE INDEX alerts_submitted ON alerts (namespace, submitted_at);
 CREATE TABLE attachments (
     alert INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -70,8 +74,10 @@ CREATE TABLE windows (
     PRIMARY KEY (namespace, key)
 ) WITHOUT ROWID;
 CREATE TABLE adopted (
-    id TEXT PRIMARY KEY,
-    at REAL NOT NULL
+    id TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (id, namespace)
 ) WITHOUT ROWID;
 CREATE TABLE holds (
     namespace TEXT NOT NULL,
@@ -107,13 +113,16 @@ class Database:
 
         """
         with self._ready(timeout) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            try:  # an interrupt may come between any two steps
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk has rolled back already
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def reading(self, timeout: float) -> Iterator[sqlite3.Connection]:
@@ -122,11 +131,15 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Close the connection; the next use opens it again, but for ``:memory:``."""
-        with self._lock:
-            if self._connection is not None:
+        """Close the connection, unless a thread is in it; the next use opens it again."""
+        if not self._lock.acquire(timeout=_CLOSING):
+            return
+        try:
+            if self._connection is not None and not self._is_in_use:
                 self._connection.close()
                 self._connection = None
+        finally:
+            self._lock.release()
 
     @contextlib.contextmanager
     def _ready(self, timeout: float) -> Iterator[sqlite3.Connection]:
@@ -203,6 +216,8 @@ def _connect(path: str, deadline: float) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+    # text that somebody damaged must not keep the rows around it from being read
+    connection.text_factory = lambda raw: raw.decode(errors="replace")
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
         if path != ":memory:":
@@ -224,10 +239,11 @@ def _ensure_schema(connection: sqlite3.Connection, path: str) -> None:
         try:
             if _version(connection) == 0:
                 _create(connection)
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
     if (version := _version(connection)) > SCHEMA_VERSION:
         raise StoreError(
             f"{path} was made by a newer tocsin (schema {version}; this one knows "

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from tocsin._retry import Outcome, Progress
     from tocsin._throttle import Suppression, Window
 
+PATIENCE = 5.0
+"""Seconds that background work waits for a store that another process holds."""
+
 MAX_PENDING = 100_000
-"""Deliveries of one store that may be pending; past that, alerts are refused and told."""
+"""Deliveries of one namespace that may be pending; past that, alerts are refused and told."""
 
 
 class Status(Enum):
@@ -71,6 +74,14 @@ class Granted:
     claims: tuple[Claim, ...] = ()
     """The deliveries, when the submitter asked for a lease."""
     suppressed: Suppression = NONE_SUPPRESSED
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """An alert of this id is there already: nothing new is kept."""
+
+    channels: tuple[str, ...]
+    """Where it goes, as it was first planned."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,7 +142,9 @@ class Namespace:
 
 
 class Store(Protocol):
-    """Keeps one namespace's alerts. Times are seconds since the epoch.
+    """Keeps one namespace's alerts.
+
+    Times are seconds since the epoch; `timeout` is how many seconds a call may wait.
 
     Every method may be called from any thread, and raises `StoreError` (`StoreBusy` when
     another process holds the store for too long).
@@ -139,10 +152,8 @@ class Store(Protocol):
 
     def submit(
         self, submission: Submission, now: float, *, timeout: float
-    ) -> Granted | Withheld:
+    ) -> Granted | Withheld | Known:
         """Admit the alert and keep its deliveries, or count it: one atomic step.
-
-        An alert whose id is already there is granted again, with nothing new kept.
 
         Raises:
             StoreBusy: It did not answer within `timeout` seconds.
@@ -168,19 +179,26 @@ class Store(Protocol):
         *,
         delay: float = 0,
         reason: str = "",
+        timeout: float = PATIENCE,
     ) -> None:
         """Give claims back that were never tried; they do not count.
 
         They are due in `delay` seconds; `reason` says what keeps them.
         """
 
-    def count(self, suppressed: Mapping[str, Suppression]) -> None:
+    def count(
+        self, suppressed: Mapping[str, Suppression], *, timeout: float = PATIENCE
+    ) -> None:
         """Add to the counts of what was suppressed, by key."""
 
-    def next_due(self, channels: Collection[str]) -> float | None:
+    def next_due(
+        self, channels: Collection[str], *, timeout: float = PATIENCE
+    ) -> float | None:
         """Return when a delivery on one of the channels may be claimed next."""
 
-    def pending(self, channels: Collection[str] | None = None) -> int:
+    def pending(
+        self, channels: Collection[str] | None = None, *, timeout: float = PATIENCE
+    ) -> int:
         """Return how many deliveries are neither delivered nor failed."""
 
     def deliveries(
@@ -193,6 +211,9 @@ class Store(Protocol):
 
         """
 
+    def knows(self, alert_id: str, *, timeout: float = PATIENCE) -> bool:
+        """Say whether the alert was submitted, whatever became of it."""
+
     def history(self, *, limit: int, failed_only: bool = False) -> list[Record]:
         """Return the newest alerts, oldest first."""
 
@@ -200,13 +221,13 @@ class Store(Protocol):
         """Return the ids of the deliveries whose id, or whose alert's, begins so."""
 
     def requeue(self, delivery_id: str, now: float) -> bool:
-        """Make a delivery pending again, as if it had never been tried.
+        """Make a settled delivery pending again, as if it had never been tried.
 
         Attachments are kept until all deliveries of the alert have succeeded: one that is
         requeued after that goes without them.
         """
 
-    def untold(self) -> list[SuppressedKey]:
+    def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
         """Return the suppressed alerts that no later alert has told of."""
 
     def prune(self, before: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,6 +15,7 @@ from tocsin._errors import EnvelopeError
 from tocsin._provider import Receipt
 from tocsin._retry import Delivered, Failed
 from tocsin._store._port import DeliveryRecord, Record, Status
+from tocsin._text import storable
 from tocsin._throttle import Suppression
 
 if TYPE_CHECKING:
@@ -40,16 +41,28 @@ CLAIMED = (
 """The columns that a claim is made from."""
 
 
-def is_known(db: sqlite3.Connection, alert_id: str) -> bool:
+def is_known(db: sqlite3.Connection, alert_id: str, namespace: str) -> bool:
     """Say whether an alert of this id is there."""
-    found = db.execute("SELECT 1 FROM alerts WHERE id = ?", (alert_id,))
+    found = db.execute(
+        "SELECT 1 FROM alerts WHERE id = ? AND namespace = ?", (alert_id, namespace)
+    )
     return found.fetchone() is not None
 
 
-def adopt(db: sqlite3.Connection, alert_id: str, now: float) -> bool:
+def adopt(db: sqlite3.Connection, alert_id: str, namespace: str, now: float) -> bool:
     """Note that a spilled alert was submitted; False when it was already."""
-    noted = db.execute("INSERT OR IGNORE INTO adopted VALUES (?, ?)", (alert_id, now))
+    noted = db.execute(
+        "INSERT OR IGNORE INTO adopted VALUES (?, ?, ?)", (alert_id, namespace, now)
+    )
     return noted.rowcount > 0
+
+
+def is_adopted(db: sqlite3.Connection, alert_id: str, namespace: str) -> bool:
+    """Say whether a spilled alert of this id was submitted."""
+    found = db.execute(
+        "SELECT 1 FROM adopted WHERE id = ? AND namespace = ?", (alert_id, namespace)
+    )
+    return found.fetchone() is not None
 
 
 def put_attachments(db: sqlite3.Connection, seq: int, items: Iterable[object]) -> None:
@@ -83,9 +96,9 @@ def attachments(db: sqlite3.Connection, seq: int) -> list[Attachment]:
 def drop_attachments(db: sqlite3.Connection, seq: int) -> None:
     """Forget the contents, unless a delivery may still need them."""
     db.execute(
-        "DELETE FROM attachments WHERE alert = ?1 AND NOT EXISTS "
-        "(SELECT 1 FROM deliveries WHERE alert = ?1 AND status <> 'delivered')",
-        (seq,),
+        "DELETE FROM attachments WHERE alert = ? AND NOT EXISTS "
+        "(SELECT 1 FROM deliveries WHERE alert = ? AND status <> 'delivered')",
+        (seq, seq),
     )
 
 
@@ -133,17 +146,20 @@ def record(  # noqa: PLR0917 - the columns, in their order
     return Record(
         alert=alert,
         namespace=namespace,
-        deliveries=deliveries(db, alert_id),
+        deliveries=deliveries(db, alert_id, namespace),
         suppressed=Suppression(count, since),
     )
 
 
-def deliveries(db: sqlite3.Connection, alert_id: str) -> tuple[DeliveryRecord, ...]:
+def deliveries(
+    db: sqlite3.Connection, alert_id: str, namespace: str
+) -> tuple[DeliveryRecord, ...]:
     """Return what is known of an alert's deliveries."""
     found = db.execute(
         "SELECT id, channel, status, attempts, due, settled_at, receipt, reason, remedy "
-        "FROM alerts JOIN deliveries ON alert = seq WHERE id = ? ORDER BY position",
-        (alert_id,),
+        "FROM alerts JOIN deliveries ON alert = seq "
+        "WHERE id = ? AND alerts.namespace = ? ORDER BY position",
+        (alert_id, namespace),
     )
     return tuple(_delivery(*row) for row in found.fetchall())
 
@@ -166,7 +182,7 @@ def _delivery(  # noqa: PLR0917 - the columns, in their order
         attempts=attempts,
         due_at=_moment(due),
         settled_at=_moment(settled_at),
-        receipt=None if receipt is None else Receipt(**json.loads(receipt)),
+        receipt=None if receipt is None else Receipt(**parsed(receipt)),
         reason=reason,
         remedy=remedy,
     )
@@ -176,11 +192,15 @@ def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
+def parsed(text: str) -> dict[str, Any]:
+    """Return a JSON object that was kept; of a damaged one, nothing."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def token() -> int:
     """Return a number that nobody else has."""
     return int.from_bytes(os.urandom(7)) + 1
-
-
-def storable(text: str) -> str:
-    """Return text that SQLite takes: without lone surrogates."""
-    return text.encode(errors="backslashreplace").decode()

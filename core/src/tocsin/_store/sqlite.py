@@ -8,20 +8,30 @@ import attrs
 from tocsin._alert import AlertLevel
 from tocsin._envelope import decode, encode
 from tocsin._errors import EnvelopeError, EnvelopeTooNew, StoreFull
-from tocsin._retry import MAX_CLAIMS, Delivered, Failed, Pending, Progress
+from tocsin._retry import (
+    MAX_CLAIMS,
+    MAX_RETRY_AFTER,
+    Delivered,
+    Failed,
+    Pending,
+    Progress,
+)
 from tocsin._store import _rows as rows
 from tocsin._store._database import Database
 from tocsin._store._port import (
     MAX_PENDING,
+    PATIENCE,
     Claim,
     DeliveryRecord,
     Granted,
+    Known,
     Namespace,
     Record,
     Status,
     SuppressedKey,
     Withheld,
 )
+from tocsin._text import storable
 from tocsin._throttle import NONE_SUPPRESSED, Suppression, Window, suppressed_until
 
 if TYPE_CHECKING:
@@ -31,7 +41,7 @@ if TYPE_CHECKING:
     from tocsin._retry import Outcome
     from tocsin._store._port import Submission
 
-_PATIENCE = 5.0  # seconds that the background waits for another process
+_HORIZON = 2 * MAX_RETRY_AFTER  # seconds; nothing is due later, unless a clock jumped
 _RECOUNT_AFTER = 1000  # submissions between two counts of what is pending
 _UNREADABLE_DELAY = (
     3600.0  # seconds until an alert of a newer version is looked at again
@@ -75,18 +85,22 @@ class SqliteStore:
             db.execute(
                 "INSERT INTO namespaces VALUES (?, ?, ?) ON CONFLICT (namespace) "
                 "DO UPDATE SET config = excluded.config, seen_at = excluded.seen_at",
-                (self.namespace, config, now),
+                (self.namespace, storable(config), now),
             )
 
     def submit(
         self, submission: Submission, now: float, *, timeout: float
-    ) -> Granted | Withheld:
+    ) -> Granted | Withheld | Known:
         """See `Store.submit`."""
+        alert_id = submission.alert.id
         with self._database.transaction(timeout) as db:
-            if rows.is_known(db, submission.alert.id):
-                return Granted(window=None)
-            if submission.is_adopted and not rows.adopt(db, submission.alert.id, now):
-                return Granted(window=None)
+            if rows.is_known(db, alert_id, self.namespace):
+                kept = rows.deliveries(db, alert_id, self.namespace)
+                return Known(channels=tuple(delivery.channel for delivery in kept))
+            if submission.is_adopted and not rows.adopt(
+                db, alert_id, self.namespace, now
+            ):
+                return Known(channels=())
             if not submission.plan:
                 self._record(db, submission, NONE_SUPPRESSED, now)
                 return Granted(window=None)
@@ -238,7 +252,7 @@ class SqliteStore:
     ) -> list[Claim]:
         """See `Store.claim`."""
         claims: list[Claim] = []
-        with self._database.transaction(_PATIENCE) as db:
+        with self._database.transaction(PATIENCE) as db:
             for channel, most in channels.items():
                 if most > 0 and not self._is_held(db, channel, now):
                     claims += self._claim_channel(db, channel, most, lease, now)
@@ -246,8 +260,9 @@ class SqliteStore:
 
     def _is_held(self, db: sqlite3.Connection, channel: str, now: float) -> bool:
         found = db.execute(
-            "SELECT 1 FROM holds WHERE namespace = ? AND channel = ? AND until > ?",
-            (self.namespace, channel, now),
+            "SELECT 1 FROM holds WHERE namespace = ? AND channel = ? "
+            "AND until > ? AND until <= ?",
+            (self.namespace, channel, now, now + _HORIZON),
         )
         return found.fetchone() is not None
 
@@ -262,12 +277,18 @@ class SqliteStore:
         found = db.execute(
             f"SELECT {', '.join(rows.CLAIMED)} FROM deliveries JOIN alerts ON alerts.seq = alert "  # noqa: S608 - a constant
             "WHERE status = 'pending' AND deliveries.namespace = ? AND channel = ? "
-            "AND due <= ? ORDER BY due, alert LIMIT ?",
-            (self.namespace, channel, now, most),
+            "AND (due <= ? OR due > ?) ORDER BY due, alert LIMIT ?",
+            (self.namespace, channel, now, now + lease + _HORIZON, most),
         ).fetchall()
         for row in found:
             named = dict(zip(rows.CLAIMED, row, strict=True))
-            claim = self._claim_row(db, named, lease, now)
+            try:
+                claim = self._claim_row(db, named, lease, now)
+            except (ValueError, TypeError, AttributeError) as error:
+                place = (named["alert"], named["position"])
+                reason = f"its row is damaged: {error}"
+                rows.finish(db, place, Failed(reason=reason), now)
+                continue
             if claim is not None:
                 yield claim
 
@@ -303,7 +324,7 @@ class SqliteStore:
                 first_attempt_at=now
                 if row["first_attempt_at"] is None
                 else row["first_attempt_at"],
-                state=json.loads(row["state"]),
+                state=rows.parsed(row["state"]),
             ),
             suppressed=Suppression(row["suppressed"], row["suppressed_since"]),
         )
@@ -316,7 +337,7 @@ class SqliteStore:
 
     def settle(self, claim: Claim, outcome: Outcome, now: float) -> bool:
         """See `Store.settle`."""
-        with self._database.transaction(_PATIENCE) as db:
+        with self._database.transaction(PATIENCE) as db:
             if not rows.holds_lease(db, claim.place, claim.token):
                 return False
             if isinstance(outcome, Pending):
@@ -336,14 +357,15 @@ class SqliteStore:
                 outcome.due,
                 outcome.ambiguous,
                 json.dumps(outcome.state, default=str),
-                rows.storable(outcome.reason),
-                rows.storable(outcome.remedy),
+                storable(outcome.reason),
+                storable(outcome.remedy),
                 *claim.place,
             ),
         )
         if outcome.hold_until is not None:
             db.execute(
-                "INSERT OR REPLACE INTO holds VALUES (?, ?, ?)",
+                "INSERT INTO holds VALUES (?, ?, ?) ON CONFLICT (namespace, channel) "
+                "DO UPDATE SET until = max(until, excluded.until)",
                 (self.namespace, claim.channel, outcome.hold_until),
             )
 
@@ -354,32 +376,44 @@ class SqliteStore:
         *,
         delay: float = 0,
         reason: str = "",
+        timeout: float = PATIENCE,
     ) -> None:
         """See `Store.release`."""
-        with self._database.transaction(_PATIENCE) as db:
+        with self._database.transaction(timeout) as db:
             db.executemany(
                 "UPDATE deliveries SET due = ?, reason = coalesce(nullif(?, ''), reason), "
+                "remedy = CASE WHEN ? = '' THEN remedy ELSE '' END, "
                 "token = 0, claims = claims - 1, attempts = attempts - 1, "
                 "first_attempt_at = CASE attempts WHEN 1 THEN NULL ELSE first_attempt_at END "
                 "WHERE alert = ? AND position = ? AND token = ? AND status = 'pending'",
                 [
-                    (now + delay, rows.storable(reason), *claim.place, claim.token)
+                    (
+                        now + delay,
+                        storable(reason),
+                        storable(reason),
+                        *claim.place,
+                        claim.token,
+                    )
                     for claim in claims
                 ],
             )
 
-    def count(self, suppressed: Mapping[str, Suppression]) -> None:
+    def count(
+        self, suppressed: Mapping[str, Suppression], *, timeout: float = PATIENCE
+    ) -> None:
         """See `Store.count`."""
-        with self._database.transaction(_PATIENCE) as db:
+        with self._database.transaction(timeout) as db:
             for key, more in suppressed.items():
                 window, known = self._window(db, key)
                 if window is None:  # nothing was admitted: one that suppresses nothing
                     window = Window(0.0, AlertLevel.INFO)
                 self._put_window(db, key, window, known + more)
 
-    def next_due(self, channels: Collection[str]) -> float | None:
+    def next_due(
+        self, channels: Collection[str], *, timeout: float = PATIENCE
+    ) -> float | None:
         """See `Store.next_due`."""
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(timeout) as db:
             dues = [
                 due
                 for channel in channels
@@ -399,9 +433,11 @@ class SqliteStore:
         ).fetchone()
         return None if due is None else max(due, held[0] if held else due)
 
-    def pending(self, channels: Collection[str] | None = None) -> int:
+    def pending(
+        self, channels: Collection[str] | None = None, *, timeout: float = PATIENCE
+    ) -> int:
         """See `Store.pending`."""
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(timeout) as db:
             if channels is None:
                 return self._pending(db)
             return sum(self._pending(db, channel) for channel in channels)
@@ -409,29 +445,37 @@ class SqliteStore:
     def _pending(self, db: sqlite3.Connection, channel: str | None = None) -> int:
         found = db.execute(
             "SELECT count(*) FROM deliveries WHERE status = 'pending' "
-            "AND namespace = ?1 AND (?2 IS NULL OR channel = ?2)",
+            "AND namespace = ? AND channel = coalesce(?, channel)",
             (self.namespace, channel),
         )
         return int(found.fetchone()[0])
 
     def deliveries(
-        self, alert_id: str, *, timeout: float = _PATIENCE
+        self, alert_id: str, *, timeout: float = PATIENCE
     ) -> tuple[DeliveryRecord, ...]:
         """See `Store.deliveries`."""
         with self._database.reading(timeout) as db:
-            return rows.deliveries(db, alert_id)
+            return rows.deliveries(db, alert_id, self.namespace)
+
+    def knows(self, alert_id: str, *, timeout: float = PATIENCE) -> bool:
+        """See `Store.knows`."""
+        with self._database.reading(timeout) as db:
+            return rows.is_known(db, alert_id, self.namespace) or rows.is_adopted(
+                db, alert_id, self.namespace
+            )
 
     def history(self, *, limit: int, failed_only: bool = False) -> list[Record]:
         """See `Store.history`."""
         failed = (
-            "AND seq IN (SELECT alert FROM deliveries WHERE status = 'failed' AND namespace = ?1)"
+            "AND seq IN (SELECT alert FROM deliveries "
+            "WHERE status = 'failed' AND namespace = alerts.namespace)"
             if failed_only
             else ""
         )
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(PATIENCE) as db:
             found = db.execute(
                 "SELECT id, namespace, suppressed, suppressed_since, envelope FROM alerts "  # noqa: S608 - constants
-                f"WHERE namespace = ?1 {failed} ORDER BY seq DESC LIMIT ?2",
+                f"WHERE namespace = ? {failed} ORDER BY seq DESC LIMIT ?",
                 (self.namespace, limit),
             ).fetchall()
             records = [rows.record(db, *row) for row in reversed(found)]
@@ -440,7 +484,7 @@ class SqliteStore:
     def find(self, prefix: str) -> list[str]:
         """See `Store.find`."""
         alert_id, _, channel = prefix.partition(".")
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(PATIENCE) as db:
             found = db.execute(
                 "SELECT id, channel FROM alerts JOIN deliveries ON alert = seq "
                 "WHERE alerts.namespace = ? AND id >= ? AND id < ? ORDER BY seq, position",
@@ -452,19 +496,20 @@ class SqliteStore:
     def requeue(self, delivery_id: str, now: float) -> bool:
         """See `Store.requeue`."""
         alert_id, _, channel = delivery_id.partition(".")
-        with self._database.transaction(_PATIENCE) as db:
+        with self._database.transaction(PATIENCE) as db:
             changed = db.execute(
                 "UPDATE deliveries SET status = 'pending', due = ?, token = 0, claims = 0, "
                 "attempts = 0, ambiguous = 0, first_attempt_at = NULL, settled_at = NULL, "
-                "state = '{}', receipt = NULL, reason = '', remedy = '' WHERE channel = ? "
+                "state = '{}', receipt = NULL, reason = '', remedy = '' "
+                "WHERE channel = ? AND status <> 'pending' "
                 "AND alert = (SELECT seq FROM alerts WHERE id = ? AND namespace = ?)",
                 (now, channel, alert_id, self.namespace),
             )
             return changed.rowcount > 0
 
-    def untold(self) -> list[SuppressedKey]:
+    def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
         """See `Store.untold`."""
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(timeout) as db:
             found = db.execute(
                 "SELECT key, suppressed, suppressed_since FROM windows "
                 "WHERE namespace = ? AND suppressed > 0 ORDER BY suppressed_since",
@@ -477,7 +522,7 @@ class SqliteStore:
 
     def standings(self, since: float = 0.0) -> list[Standing]:
         """Count what is pending, and what was settled since then, by what became of it."""
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(PATIENCE) as db:
             found = db.execute(
                 "SELECT channel, status, reason, remedy, count(*), min(submitted_at), "
                 "max(submitted_at) FROM deliveries JOIN alerts ON seq = alert "
@@ -507,12 +552,12 @@ class SqliteStore:
         return forgotten
 
     def _prune_some(self, before: float) -> int:
-        with self._database.transaction(_PATIENCE) as db:
+        with self._database.transaction(PATIENCE) as db:
             old = db.execute(
                 "SELECT seq FROM alerts WHERE namespace = ? AND submitted_at < ? "
-                "AND id < ? AND NOT EXISTS (SELECT 1 FROM deliveries "
+                "AND NOT EXISTS (SELECT 1 FROM deliveries "
                 "WHERE alert = seq AND status = 'pending') LIMIT ?",
-                (self.namespace, before, f"{int(before * 1000):012x}", _PRUNED_AT_ONCE),
+                (self.namespace, before, _PRUNED_AT_ONCE),
             ).fetchall()
             for table, column in (
                 ("attachments", "alert"),
@@ -530,7 +575,7 @@ class SqliteStore:
 
     def namespaces(self) -> list[Namespace]:
         """Return everyone who uses this file."""
-        with self._database.reading(_PATIENCE) as db:
+        with self._database.reading(PATIENCE) as db:
             found = db.execute(
                 "SELECT namespace, config, (SELECT count(*) FROM deliveries AS d "
                 "WHERE d.status = 'pending' AND d.namespace = n.namespace) "
