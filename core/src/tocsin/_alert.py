@@ -171,7 +171,7 @@ class Alert:
     Default: 60. With 0 it is always admitted.
     """
     kind: str = attrs.field(default="scriptable", validator=_string, kw_only=True)
-    """An open word that subscriptions choose by; ours: scriptable, finished, crashed."""
+    """An open word that subscriptions choose by; ours: scriptable, crashed."""
     key: str = attrs.field(default="", validator=_string, kw_only=True)
     """What the throttle counts as the same alert; default: the title."""
     tags: tuple[str, ...] = attrs.field(default=(), converter=_words, kw_only=True)

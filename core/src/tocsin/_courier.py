@@ -106,7 +106,8 @@ class Courier:
         self._is_stopping = False
         self._next_look = 0.0  # on the monotonic clock; 0: now
         self._next_chores = 0.0
-        self._are_chores_done = False
+        self._asked = 0  # how often a flush asked for chores
+        self._done = 0  # the last of these that was begun after it was asked, and done
         self._claiming = 0  # rounds that hold claims which are in no lane yet
         self._lanes = {
             channel.name: _Lane(channel.name, channel.provider, self._lock)
@@ -156,7 +157,7 @@ class Courier:
         deadline = time.monotonic() + timeout
         self.start()
         with self._lock:
-            self._are_chores_done = False
+            self._asked += 1
         while True:
             with self._lock:
                 self._next_chores = 0.0
@@ -196,7 +197,7 @@ class Courier:
 
     def _is_idle(self, timeout: float) -> bool:
         with self._lock:
-            if self._load() or self._claiming or not self._are_chores_done:
+            if self._load() or self._claiming or self._done < self._asked:
                 return False
             usable = [name for name, lane in self._lanes.items() if lane.free]
         try:
@@ -235,7 +236,9 @@ class Courier:
         self._staff()
         if time.monotonic() >= self._next_chores:  # last: they must not stop deliveries
             self._next_chores = time.monotonic() + TICK
-            self._are_chores_done = self._chores()
+            asked = self._asked
+            if self._chores():
+                self._done = max(self._done, asked)
 
     def _look(self) -> None:
         """Claim what is due, and note when to look again."""

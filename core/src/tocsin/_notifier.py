@@ -120,6 +120,7 @@ class Notifier:
 
     def _begin(self) -> None:
         self._opening = threading.RLock()
+        self._writing = threading.RLock()
         self._settled = threading.Condition()
         self._is_used = False
         self._courier = self._new_courier()
@@ -383,14 +384,15 @@ class Notifier:
         return self._spill.is_empty
 
     def _write_counts(self, timeout: float = PATIENCE) -> None:
-        counts = self._gate.take_all()
-        if not counts:
-            return
-        try:
-            self.store(timeout).count(counts, timeout=timeout)
-        except StoreError:
-            self._gate.give_back(counts)
-            raise
+        with self._writing:  # so that whoever asks next finds them written
+            counts = self._gate.take_all()
+            if not counts:
+                return
+            try:
+                self.store(timeout).count(counts, timeout=timeout)
+            except BaseException:
+                self._gate.give_back(counts)
+                raise
 
     def _adopt(self, alert: Alert) -> None:
         submission = Submission(
@@ -423,8 +425,9 @@ class Notifier:
             patience = min(PATIENCE, max(0.05, deadline - time.monotonic()))
             with contextlib.suppress(StoreError):  # another process holds it: ask again
                 store = self.store(patience)
+                is_known = store.knows(alert_id, timeout=patience)
                 deliveries = store.deliveries(alert_id, timeout=patience)
-                if not deliveries and store.knows(alert_id, timeout=patience):
+                if is_known and not deliveries:
                     return ()  # it was spilled, and came to be suppressed or unrouted
             if deliveries and all(d.status is not Status.PENDING for d in deliveries):
                 return deliveries

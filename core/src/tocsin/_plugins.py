@@ -77,9 +77,9 @@ def _entry_points() -> tuple[EntryPoint, ...]:
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    # a damaged installation has no metadata, whatever its types promise
-    metadata = {} if entry.dist is None else dict(entry.dist.metadata.items())
-    return metadata.get("Name", "an unnamed package"), metadata.get("Version", "")
+    if entry.dist is None or "Name" not in entry.dist.metadata:
+        return "an unnamed package", ""
+    return entry.dist.metadata["Name"], entry.dist.version
 
 
 @attrs.define
