@@ -221,11 +221,21 @@ def test_types_and_defaults_of_the_configuration(heading):
     rows = key_tables()[heading]
     for field in attrs.fields(KEYS[heading][0]):
         row = rows[field.name]
-        kind = "list of patterns" if field.name in PATTERNS else TYPES[field.type]
+        written = annotation(KEYS[heading][0], field.name)
+        kind = "list of patterns" if field.name in PATTERNS else TYPES[written]
         assert row["type"] == kind, field.name
         if code := re.fullmatch("`([^`]*)`", row["default"]):
             shown = tomllib.loads(f"it = {code[1]}")["it"]
             assert shown == default(field, shown), field.name
+
+
+def annotation(table, name):
+    """Return a field's type as it is written; once used, attrs holds the type itself."""
+    return next(
+        vars(base)["__annotations__"][name]
+        for base in table.__mro__
+        if name in vars(base).get("__annotations__", ())
+    )
 
 
 def default(field, shown):

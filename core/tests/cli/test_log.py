@@ -104,7 +104,7 @@ def test_nothing_yet(cli, tmp_path):
     result = cli("log")
 
     assert result.exit_code == 0
-    assert "No alert was kept yet." in result.stdout
+    assert "There is no such alert." in result.stdout
     assert cli("log", "--json").output == ""
     assert not (tmp_path / "state").exists()
 

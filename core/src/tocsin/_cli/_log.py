@@ -159,7 +159,7 @@ class _Columns:
 
     def untold(self, found: Sequence[SuppressedKey]) -> None:
         if self._is_first:
-            self._screen.show(line("No alert was kept yet.", "dim"))
+            self._screen.show(line("There is no such alert.", "dim"))
         for one in found:
             title = json.loads(one.key)[-1]
             since = one.suppression.since
