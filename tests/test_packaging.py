@@ -171,16 +171,18 @@ def test_a_third_party_provider(with_slack, tmp_path):
         "print(r.wait(10)[0].receipt.reference); n.close()"
     )
 
-    output = python(
-        with_slack,
-        code,
-        PYTHONPATH=str(site),
-        NTFY_TOKEN="t",
-        TOCSIN_CONFIG=str(tmp_path / "tocsin.toml"),
-        TOCSIN_STATE_DIR=str(tmp_path / "state"),
-    )
-
-    request, _ = server.communicate(timeout=10)
+    try:
+        output = python(
+            with_slack,
+            code,
+            PYTHONPATH=str(site),
+            NTFY_TOKEN="t",
+            TOCSIN_CONFIG=str(tmp_path / "tocsin.toml"),
+            TOCSIN_STATE_DIR=str(tmp_path / "state"),
+        )
+        request, _ = server.communicate(timeout=10)
+    finally:
+        server.kill()
     assert output.strip() == "42"
     assert request.startswith("/lab ")
     assert "[INFO] Loss is NaN" in request

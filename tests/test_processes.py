@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from support import write_distribution
+
 RAISE = """
 import sys, tocsin
 run = tocsin.init(project="mnist", id="job")
@@ -150,3 +152,52 @@ def test_no_configuration(place):
         env=environment,
     )
     assert history.strip() == "['hi']"
+
+
+SLOW = """
+import attrs, os
+from tocsin import Provider, Receipt, hookimpl
+
+@attrs.frozen
+class Slow(Provider):
+    path: str
+    name = "slow"
+    def open(self):
+        import takes_a_while
+        return self
+    def deliver(self, message, delivery):
+        with open(self.path, "a") as file:
+            file.write(message.alert.title + "\\n")
+        return Receipt()
+
+@hookimpl
+def tocsin_register(registrar):
+    registrar.provider(Slow)
+"""
+
+
+def test_a_fork_during_an_import(place):
+    """A fork while the background imports an SDK leaves the child able to import it."""
+    write_distribution(place.path / "site", "tocsin_slow", SLOW, entry="slow")
+    (place.path / "site" / "takes_a_while.py").write_text(
+        "import time; time.sleep(0.7)"
+    )
+    config = place.path / "tocsin.toml"
+    config.write_text(config.read_text().replace('"lines"', '"slow"'))
+
+    place.run(
+        "import os, time, tocsin\n"
+        "run = tocsin.init()\n"
+        "run.alert('parent')\n"
+        "time.sleep(0.3)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    import takes_a_while\n"
+        "    run.alert('child').wait(20)\n"
+        "    os._exit(0)\n"
+        "os.waitpid(child, 0)\n"
+        "run.finish()\n"
+    )
+
+    titles = (place.path / "tocsin.toml.lines").read_text().splitlines()
+    assert sorted(titles) == ["child", "parent"]
