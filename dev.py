@@ -44,6 +44,7 @@ def test(words: list[str]) -> int:
     """Run the tests."""
     install("tests")
     temporary = ROOT / ".cache" / "pytest"
+    temporary.parent.mkdir(exist_ok=True)
     return run(BIN / "python", "-m", "pytest", f"--basetemp={temporary}", *words)
 
 
