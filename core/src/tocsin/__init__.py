@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         Ambiguous,
         ConfigError,
         DeliveryError,
+        OutOfOrder,
         PluginBroken,
         PluginError,
         Problem,
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     )
     from tocsin._hookspecs import Registrar, hookimpl
     from tocsin._notifier import Mode, Notifier
-    from tocsin._provider import Delivery, Limits, Message, Provider, Receipt, Sender
+    from tocsin._provider import (
+        Delivery,
+        Earlier,
+        Limits,
+        Message,
+        Provider,
+        Receipt,
+        Sender,
+    )
     from tocsin._results import (
         Admitted,
         Deferred,
@@ -53,6 +62,7 @@ __all__ = [
     "DeliveryError",
     "DeliveryRecord",
     "Disabled",
+    "Earlier",
     "FromEnv",
     "FromFile",
     "Limits",
@@ -60,6 +70,7 @@ __all__ = [
     "Mode",
     "Notifier",
     "Origin",
+    "OutOfOrder",
     "PluginBroken",
     "PluginError",
     "Problem",
@@ -99,6 +110,7 @@ _HOMES = {
     "Ambiguous": "_errors",
     "ConfigError": "_errors",
     "DeliveryError": "_errors",
+    "OutOfOrder": "_errors",
     "PluginBroken": "_errors",
     "PluginError": "_errors",
     "Problem": "_errors",
@@ -115,6 +127,7 @@ _HOMES = {
     "Mode": "_notifier",
     "Notifier": "_notifier",
     "Delivery": "_provider",
+    "Earlier": "_provider",
     "Limits": "_provider",
     "Message": "_provider",
     "Provider": "_provider",

@@ -13,6 +13,7 @@
     │   └── StoreFull        … because too many deliveries are pending
     └── DeliveryError        one attempt to deliver did not succeed
         ├── Rejected         … and never will: do not try again
+        │   └── OutOfOrder       … nor will any other message of this channel
         ├── RetryLater       … but may, later
         └── Ambiguous        … or perhaps it did: it may have arrived
 
@@ -123,6 +124,15 @@ class DeliveryError(TocsinError):
 
 class Rejected(DeliveryError):  # noqa: N818 - it says what happened
     """The service refused, and would refuse again: the delivery ends as failed."""
+
+
+class OutOfOrder(Rejected):
+    """The service refuses whatever this channel sends, until a person mends it.
+
+    A token that was revoked, a channel that was archived, a certificate that does not hold.
+    The delivery ends as failed, as with `Rejected`. Those behind it wait, and the channel is
+    tried with one of them every few minutes.
+    """
 
 
 class RetryLater(DeliveryError):  # noqa: N818 - it says what happened

@@ -76,6 +76,12 @@ class Delivery:
     """Seconds this attempt may take in total."""
     state: Mapping[str, object] = attrs.field(factory=dict)
     """What the last attempt's `RetryLater` or `Ambiguous` carried; empty at first."""
+    thread: Receipt | None = None
+    """What the first message of the conversation got, for one that is to be a reply to it:
+    see `Provider.conversation`."""
+    resolves: Earlier | None = None
+    """The message that this one says is over, where that stands alone: mark it as such, if
+    the service can edit, and reply to it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +98,15 @@ class Receipt:
     """What the sender should know although it was taken: "sent as plain text because …"."""
 
 
+@attrs.frozen(kw_only=True)
+class Earlier:
+    """A message that was delivered to this channel before."""
+
+    message: Message
+    """As it was, less what only then was true: no notes, no attachments."""
+    receipt: Receipt
+
+
 class Sender(Protocol):
     """One connection to the service, used by one thread at a time."""
 
@@ -100,6 +115,7 @@ class Sender(Protocol):
 
         Raises:
             Rejected: The service refused for good.
+            OutOfOrder: It refuses whatever this channel sends, until somebody mends it.
             RetryLater: It did not arrive, and may later.
             Ambiguous: It may have arrived.
 
@@ -146,6 +162,14 @@ class Provider:
 
     def close(self) -> None:
         """Nothing: a provider that keeps a connection overrides `open`."""
+
+    def conversation(self, alert: Alert) -> str:  # noqa: ARG002 - for those that override it
+        """Return what the alert's message belongs to, or ``""`` when it stands alone.
+
+        Of messages that return the same, to one channel, the first is sent by itself; each
+        later one gets its receipt as `Delivery.thread`.
+        """
+        return ""
 
     def check(self, timeout: float) -> str:  # noqa: ARG002 - for those that override it
         """Find out, without sending anything, whether the channel would work.
