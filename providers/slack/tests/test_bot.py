@@ -3,7 +3,15 @@ import uuid
 import attrs
 import pytest
 
-from tocsin import Ambiguous, Attachment, DeliveryError, Rejected, RetryLater, Secret
+from tocsin import (
+    Ambiguous,
+    Attachment,
+    DeliveryError,
+    OutOfOrder,
+    Rejected,
+    RetryLater,
+    Secret,
+)
 from tocsin._errors import SecretUnavailable
 from tocsin._secret import FromEnv
 from tocsin_slack.testing import SlackDouble
@@ -61,9 +69,11 @@ def test_a_token_that_does_not_resolve_is_told_as_that(bot, message, deliver):
         deliver(bot, message())
 
 
-def test_a_revoked_token_is_final_and_a_new_one_works(slack, bot, message, deliver):
+def test_a_revoked_token_is_out_of_order_and_a_new_one_works(
+    slack, bot, message, deliver
+):
     slack.revoke()
-    with pytest.raises(Rejected, match="token_revoked") as raised:
+    with pytest.raises(OutOfOrder, match="token_revoked") as raised:
         deliver(bot, message())
     slack.rotate("xoxb-new")
 
@@ -82,11 +92,13 @@ def test_a_revoked_token_is_final_and_a_new_one_works(slack, bot, message, deliv
         ({"scopes": ["files:write"]}, "C0ALERTS", "reinstall the app"),
     ],
 )
-def test_a_refusal_has_a_remedy(*, bot, message, deliver, double, channel, remedy):
+def test_a_channel_out_of_order_has_a_remedy(
+    *, bot, message, deliver, double, channel, remedy
+):
     with SlackDouble(**double) as slack:
         bot = attrs.evolve(bot, base_url=slack.base_url, channel=channel)
 
-        with pytest.raises(Rejected) as raised:
+        with pytest.raises(OutOfOrder) as raised:
             deliver(bot, message())
 
     assert remedy in raised.value.remedy
@@ -140,7 +152,8 @@ def test_the_plain_form_outlives_a_rate_limit(slack, bot, message, deliver):
         ("close_after_read", Ambiguous),
         ("garbage", Ambiguous),
         ("ok_false:internal_error", RetryLater),
-        ("ok_false:account_inactive", Rejected),
+        ("ok_false:account_inactive", OutOfOrder),
+        ("ok_false:no_text", Rejected),
     ],
 )
 def test_each_fault_has_its_outcome_after_one_request(
@@ -182,14 +195,14 @@ def test_check_finds_a_missing_scope(bot):
     with SlackDouble(scopes=["files:write"]) as slack:
         bot = attrs.evolve(bot, base_url=slack.base_url)
 
-        with pytest.raises(Rejected, match="chat:write"):
+        with pytest.raises(OutOfOrder, match="chat:write"):
             bot.check(5)
 
 
 def test_check_finds_a_wrong_token(bot):
     bot = attrs.evolve(bot, token=Secret("xoxb-wrong"))
 
-    with pytest.raises(Rejected, match="invalid_auth") as raised:
+    with pytest.raises(OutOfOrder, match="invalid_auth") as raised:
         bot.check(5)
 
     assert raised.value.remedy

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tocsin import Ambiguous, Rejected, RetryLater
+from tocsin import Ambiguous, OutOfOrder, Rejected, RetryLater
 from tocsin_slack._answer import Answer, Lost
 from tocsin_slack._outcome import (
     LayoutRefused,
+    ThreadRefused,
     api_failure,
     retry_after,
     upload_failure,
@@ -17,17 +18,27 @@ from tocsin_slack._outcome import (
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
-FINAL = [
+OUT_OF_ORDER = [
     "account_inactive",
+    "action_prohibited",
+    "channel_is_archived",
     "channel_not_found",
+    "ekm_access_denied",
     "invalid_auth",
+    "invalid_token",
     "is_archived",
     "missing_scope",
+    "no_permission",
     "no_service",
+    "no_team",
+    "not_authed",
     "not_in_channel",
+    "org_login_required",
     "restricted_action",
+    "token_expired",
     "token_revoked",
 ]
+FINAL = ["file_type_not_allowed", "storage_limit_reached"]
 PASSING = [
     "fatal_error",
     "internal_error",
@@ -40,6 +51,11 @@ LAYOUT = [
     "invalid_blocks",
     "msg_blocks_too_long",
     "msg_too_long",
+]
+THREAD = [
+    "cannot_reply_to_message",
+    "restricted_action_non_threadable_channel",
+    "restricted_action_thread_locked",
 ]
 
 
@@ -60,14 +76,19 @@ def test_a_webhook_has_it_once_it_says_exactly_ok():
     assert webhook_failure(answer("ok"), NOW) is None
 
 
-@pytest.mark.parametrize("code", FINAL)
-@pytest.mark.parametrize("status", [200, 403])
-def test_a_final_code_is_rejected_with_a_remedy(code, status):
-    by_api = api_failure(answer(f'{{"ok": false, "error": "{code}"}}', status), NOW)
-    by_webhook = webhook_failure(answer(code, 400), NOW)
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [(code, OutOfOrder) for code in OUT_OF_ORDER]
+    + [(code, Rejected) for code in FINAL],
+)
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 410])
+def test_what_refuses_all_messages_is_told_from_what_refuses_one(code, outcome, status):
+    failures = [api_failure(answer(f'{{"error": "{code}"}}', status), NOW)]
+    if status != 200:  # a webhook says nothing but "ok" with this one
+        failures.append(webhook_failure(answer(code, status), NOW))
 
-    for failure in (by_api, by_webhook):
-        assert isinstance(failure, Rejected)
+    for failure in failures:
+        assert type(failure) is outcome
         assert code in failure.reason
         assert len(failure.remedy.split()) > 3
 
@@ -92,6 +113,11 @@ def test_a_refused_layout_is_told_from_other_refusals(code):
     assert [type(failure) for failure in failures] == [LayoutRefused, LayoutRefused]
 
 
+@pytest.mark.parametrize("code", THREAD)
+def test_a_refused_reply_is_told_from_other_refusals(code):
+    assert type(api_failure(refusal(code), NOW)) is ThreadRefused
+
+
 def test_an_unknown_code_is_rejected_and_named():
     failure = api_failure(refusal("moon_is_full"), NOW)
 
@@ -101,7 +127,8 @@ def test_an_unknown_code_is_rejected_and_named():
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(404, Rejected), (429, RetryLater), (503, RetryLater)]
+    ("status", "outcome"),
+    [(400, Rejected), (404, OutOfOrder), (429, RetryLater), (503, RetryLater)],
 )
 def test_an_unknown_code_does_not_overrule_the_status(status, outcome):
     failure = webhook_failure(answer("moon_is_full", status), NOW)
@@ -154,10 +181,12 @@ def test_200_with_anything_else_is_no_success_and_does_not_say_whether_it_arrive
         (302, RetryLater),
         (307, RetryLater),
         (400, Rejected),
-        (403, Rejected),
-        (404, Rejected),
-        (407, Rejected),
+        (401, OutOfOrder),
+        (403, OutOfOrder),
+        (404, OutOfOrder),
+        (407, OutOfOrder),
         (408, RetryLater),
+        (410, OutOfOrder),
         (413, Rejected),
         (429, RetryLater),
         (500, RetryLater),
@@ -175,7 +204,7 @@ def test_a_status_without_a_code_has_one_outcome(judge, status, outcome):
 
 @pytest.mark.parametrize(
     ("fate", "outcome"),
-    [("unsendable", Rejected), ("unsent", RetryLater), ("unanswered", Ambiguous)],
+    [("unsendable", OutOfOrder), ("unsent", RetryLater), ("unanswered", Ambiguous)],
 )
 @pytest.mark.parametrize("judge", [api_failure, webhook_failure, upload_failure])
 def test_a_lost_request_is_judged_by_how_far_it_came(judge, fate, outcome):

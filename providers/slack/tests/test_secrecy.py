@@ -104,7 +104,7 @@ def test_a_token_that_fits_no_header_is_not_quoted(bot, message, deliver, secret
 
     error = caught(deliver, bot, message())
 
-    assert type(error).__name__ == "Rejected"
+    assert type(error).__name__ == "OutOfOrder"
     assert "canary" not in everything(error)
 
 
@@ -114,7 +114,7 @@ def test_a_url_that_fits_no_request_is_not_quoted(slack, message, deliver, path)
 
     error = caught(deliver, webhook, message())
 
-    assert type(error).__name__ == "Rejected"
+    assert type(error).__name__ == "OutOfOrder"
     assert "can" not in everything(error).replace("cannot", "").replace("can be", "")
     assert slack.requests == []
 

@@ -5,7 +5,7 @@ from tocsin import (
     Ambiguous,
     Attachment,
     DeliveryError,
-    Rejected,
+    OutOfOrder,
     RetryLater,
     Secret,
 )
@@ -49,26 +49,26 @@ def test_a_secret_would_not_be_sent_in_the_clear(monkeypatch, message, deliver, 
     monkeypatch.setenv("SLACK_WEBHOOK", url)
     webhook = Slack(webhook_url=Secret(FromEnv("SLACK_WEBHOOK")))
 
-    with pytest.raises(Rejected, match="https://"):
+    with pytest.raises(OutOfOrder, match="https://"):
         deliver(webhook, message())
-    with pytest.raises(Rejected, match="https://"):
+    with pytest.raises(OutOfOrder, match="https://"):
         webhook.check(5)
 
 
-def test_a_webhook_that_is_gone_is_final(slack, message, deliver):
+def test_a_webhook_that_is_gone_is_out_of_order(slack, message, deliver):
     webhook = Slack(webhook_url=Secret(f"{slack.origin}/services/T/B/gone"))
 
-    with pytest.raises(Rejected, match="no_service") as raised:
+    with pytest.raises(OutOfOrder, match="no_service") as raised:
         deliver(webhook, message())
 
     assert "make a new webhook" in raised.value.remedy
 
 
-def test_an_archived_channel_is_final(message, deliver):
+def test_an_archived_channel_is_out_of_order(message, deliver):
     with SlackDouble(archived=["C0ALERTS"]) as slack:
         webhook = Slack(webhook_url=Secret(slack.webhook_url()))
 
-        with pytest.raises(Rejected, match="channel_is_archived"):
+        with pytest.raises(OutOfOrder, match="channel_is_archived"):
             deliver(webhook, message())
 
 
@@ -97,7 +97,8 @@ def test_a_refused_layout_goes_out_as_plain_text_and_says_so(
         ("body:", Ambiguous),
         ("close_after_read", Ambiguous),
         ("ok_false:rollup_error", RetryLater),
-        ("ok_false:action_prohibited", Rejected),
+        ("ok_false:action_prohibited", OutOfOrder),
+        ("http_410", OutOfOrder),
     ],
 )
 def test_each_fault_has_its_outcome_after_one_request(

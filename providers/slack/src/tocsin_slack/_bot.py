@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tocsin import Receipt, Rejected
+from tocsin import OutOfOrder, Receipt
 from tocsin_slack._blocks import compose
 from tocsin_slack._clients import Bot
 from tocsin_slack._outcome import LayoutRefused
@@ -91,7 +91,7 @@ class BotSender:
 def _check_scopes(headers: Mapping[str, str]) -> None:
     scopes = headers.get("x-oauth-scopes", "").replace(" ", "").split(",")
     if scopes != [""] and "chat:write" not in scopes:
-        raise Rejected(
+        raise OutOfOrder(
             "the token lacks the scope chat:write",
             remedy="add it under OAuth & Permissions at api.slack.com/apps, then "
             "reinstall the app",

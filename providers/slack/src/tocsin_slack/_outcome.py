@@ -1,6 +1,7 @@
 """What Slack answered, or did not, becomes the outcome of an attempt. Pure.
 
-Slack's codes: https://docs.slack.dev/reference/methods/chat.postMessage#errors and
+Slack's codes: https://docs.slack.dev/reference/methods/chat.postMessage#errors,
+https://docs.slack.dev/reference/methods/chat.update#errors and
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
 """
 
@@ -13,7 +14,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from tocsin import Ambiguous, Rejected, RetryLater
+from tocsin import Ambiguous, OutOfOrder, Rejected, RetryLater
 from tocsin_slack._answer import Answer, Lost
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ _ADMIN = "ask an admin of the workspace to let the app post there"
 _OWNER = "an owner of the workspace has to settle this in Slack"
 _FILES = "ask an admin of the workspace to allow such files"
 
-_FINAL = {
+# Whatever the channel sends, Slack refuses it, until somebody puts this right.
+_OUT_OF_ORDER = {
     "account_inactive": _AUTHENTICATE,
     "invalid_auth": _AUTHENTICATE,
     "not_allowed_token_type": _AUTHENTICATE,
@@ -76,12 +78,17 @@ _FINAL = {
     "org_login_required": _OWNER,
     "team_access_not_granted": _OWNER,
     "team_disabled": _OWNER,
+    "team_not_found": "configure the channel by its id, not by its name",
     "two_factor_setup_required": _OWNER,
     "invalid_token": _WEBHOOK,
     "no_active_hooks": _WEBHOOK,
     "no_service": _WEBHOOK,
     "no_service_id": _WEBHOOK,
     "no_team": _WEBHOOK,
+}
+
+# These refuse one message, or one of its files.
+_FINAL = {
     "file_type_not_allowed": _FILES,
     "file_upload_size_restricted": _FILES,
     "file_uploads_disabled": _FILES,
@@ -111,9 +118,25 @@ _LAYOUT = {
     "too_many_attachments",
 }
 
+_THREAD = {
+    "cannot_reply_to_message",
+    "invalid_thread_ts",
+    "restricted_action_non_threadable_channel",
+    "restricted_action_thread_locked",
+}
+
+# What refuses with one of these, and says no more, refuses everything that is sent there.
+_CLOSED = {401, 403, 404, 405, 407, 410}
+_ADDRESS = "check the address, and the proxy if there is one"
+_BETWEEN = "whether a proxy or a sign-in page is between"
+
 
 class LayoutRefused(Rejected):
     """Slack does not take the message in this form; it may in the plain one."""
+
+
+class ThreadRefused(Rejected):
+    """Slack does not take the message as a reply; it may by itself."""
 
 
 def api_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None:
@@ -151,7 +174,7 @@ def upload_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None
 def lost_failure(lost: Lost) -> DeliveryError:
     """Judge a request that got no answer by how far it came."""
     if lost.fate == "unsendable":
-        return Rejected(
+        return OutOfOrder(
             f"the request to Slack could not be written ({lost.reason})",
             remedy="check the token or the webhook's URL for stray characters",
         )
@@ -205,10 +228,8 @@ def _needed(content: Mapping[str, Any]) -> str:
 
 def _refusal(code: str, needed: str, answer: Answer, now: datetime) -> DeliveryError:
     reason = f"Slack refused: {code}" + (f" ({needed})" if needed else "")
-    if code in _LAYOUT:
-        return LayoutRefused(reason)
-    if code in _FINAL:
-        return Rejected(reason, remedy=_FINAL[code])
+    if known := _known(code, reason):
+        return known
     if code in _PASSING:
         # internal_error and fatal_error say that part of it may have been done. They
         # are no Ambiguous, which ends after a few attempts, because an outage lasts
@@ -217,6 +238,16 @@ def _refusal(code: str, needed: str, answer: Answer, now: datetime) -> DeliveryE
     if code and answer.status == _OK:
         return Rejected(reason, remedy=f"look {code} up at docs.slack.dev")
     return _by_status(code, answer, now)
+
+
+def _known(code: str, reason: str) -> Rejected | None:
+    if code in _LAYOUT:
+        return LayoutRefused(reason)
+    if code in _THREAD:
+        return ThreadRefused(reason)
+    if code in _OUT_OF_ORDER:
+        return OutOfOrder(reason, remedy=_OUT_OF_ORDER[code])
+    return Rejected(reason, remedy=_FINAL[code]) if code in _FINAL else None
 
 
 def _by_status(code: str, answer: Answer, now: datetime) -> DeliveryError:
@@ -228,21 +259,23 @@ def _by_status(code: str, answer: Answer, now: datetime) -> DeliveryError:
     if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004 - a class of statuses
         # what Slack itself says of a 5xx is that it did not do it; see _refusal
         return RetryLater(reason, after=_wished(answer, now))
+    if status >= 400:  # noqa: PLR2004 - a class of statuses
+        kind = OutOfOrder if status in _CLOSED else Rejected
+        return kind(reason, remedy=_ADDRESS)
+    return _by_another(status, reason)
+
+
+def _by_another(status: int, reason: str) -> DeliveryError:
+    """Judge what is not Slack's own: a proxy's, or a network's sign-in page."""
     if 300 <= status < 400:  # noqa: PLR2004 - a class of statuses
-        # a network's sign-in page, as a rule: it passes; Slack does not redirect
+        # it passes, as a rule; Slack does not redirect
         return RetryLater(
             f"{reason}, a redirect, which is never followed",
-            remedy="check the address, and whether a proxy or a sign-in page is between",
+            remedy=f"check the address, and {_BETWEEN}",
         )
-    if status >= 400:  # noqa: PLR2004 - a class of statuses
-        return Rejected(
-            reason, remedy="check the address, and the proxy if there is one"
-        )
-    # Whoever answered 200 with something else (a proxy, a sign-in page) is not Slack,
-    # and does not say whether Slack got the message before.
+    # it does not say whether Slack got the message before
     return Ambiguous(
-        f"{reason}, but not what Slack answers",
-        remedy="check whether a proxy or a sign-in page is between",
+        f"{reason}, but not what Slack answers", remedy=f"check {_BETWEEN}"
     )
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from tocsin import Receipt, Rejected
+from tocsin import OutOfOrder, Receipt
 from tocsin_slack._address import is_confidential
 from tocsin_slack._blocks import compose
 from tocsin_slack._clients import Webhook
@@ -67,7 +67,7 @@ class WebhookSender:
 
     def _check_address(self) -> None:
         if not is_confidential(self._url()):
-            raise Rejected(
+            raise OutOfOrder(
                 "the webhook's URL is no https:// address",
                 remedy="copy it from your app's page Incoming Webhooks at "
                 "api.slack.com/apps",
