@@ -49,6 +49,107 @@ def test_each_message_has_a_ts_of_its_own_and_may_answer_another(slack):
     assert slack.messages[1].thread == slack.messages[0].ts != slack.messages[1].ts
 
 
+def test_a_reply_stands_in_the_thread_and_may_be_shown_to_the_channel(slack):
+    post = client(slack).chat_postMessage
+    first = post(channel="C0ALERTS", text="a")["ts"]
+    quiet = post(channel="C0ALERTS", text="b", thread_ts=first)
+    post(channel="C0ALERTS", text="c", thread_ts=first, reply_broadcast=True)
+
+    replies = slack.replies(first)
+
+    assert [reply.text for reply in replies] == ["b", "c"]
+    assert [reply.is_broadcast for reply in replies] == [False, True]
+    assert quiet["message"]["thread_ts"] == first
+
+
+def test_a_reply_to_nothing_stands_alone(slack):
+    answer = client(slack).chat_postMessage(
+        channel="C0ALERTS", text="x", thread_ts="1.000001"
+    )
+
+    assert "thread_ts" not in answer["message"]
+    assert slack.messages[0].thread == ""
+
+
+def test_a_reply_has_no_replies(slack):
+    post = client(slack).chat_postMessage
+    first = post(channel="C0ALERTS", text="a")["ts"]
+    reply = post(channel="C0ALERTS", text="b", thread_ts=first)["ts"]
+
+    assert (
+        refusal(post, channel="C0ALERTS", text="c", thread_ts=reply)
+        == "cannot_reply_to_message"
+    )
+
+
+def test_an_edit_changes_the_message_and_is_kept(slack):
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "old"}}]
+    ts = client(slack).chat_postMessage(channel="#alerts", text="old", blocks=blocks)[
+        "ts"
+    ]
+
+    answer = client(slack).chat_update(channel="C0ALERTS", ts=ts, text="new")
+
+    [post] = slack.messages
+    assert (post.text, post.ts, answer["text"]) == ("new", ts, "new")
+    assert post.blocks == []
+    assert [edit["text"] for edit in post.edits] == ["new"]
+
+
+def test_an_edit_keeps_what_it_does_not_give(slack):
+    old = [{"text": "old"}]
+    ts = client(slack).chat_postMessage(
+        channel="C0ALERTS", text="a", attachments=old, parse="none"
+    )["ts"]
+
+    client(slack).chat_update(channel="C0ALERTS", ts=ts, text="b")
+
+    [post] = slack.messages
+    assert post.attachments == old
+    assert "parse" not in post.payload
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"channel": "alerts"}, "channel_not_found"),
+        ({"channel": "#alerts"}, "channel_not_found"),
+        ({"channel": "U0ADA"}, "channel_not_found"),
+        ({"channel": "C0NONE"}, "channel_not_found"),
+        ({"channel": "D0ADA"}, "message_not_found"),
+        ({"channel": ""}, "invalid_arguments"),
+        ({"ts": ""}, "invalid_arguments"),
+        ({"ts": "1.000001"}, "message_not_found"),
+        ({"text": "x" * 4001}, "msg_too_long"),
+        ({"text": ""}, "no_text"),
+        ({"blocks": [{"type": "section"}]}, "invalid_blocks"),
+        ({"reply_broadcast": True}, "no_dual_broadcast_content_update"),
+        ({"thread_ts": "1.000001"}, "invalid_arguments"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The top-level `text`")
+def test_an_edit_is_looked_at(slack, change, code):
+    ts = client(slack).chat_postMessage(channel="C0ALERTS", text="old")["ts"]
+    edit = {"channel": "C0ALERTS", "ts": ts, "text": "new"} | change
+
+    assert refusal(client(slack).chat_update, **edit) == code
+    assert slack.messages[0].edits == ()
+
+
+def test_a_webhooks_message_is_not_the_bots_to_edit(slack):
+    post(slack.webhook_url(), {"text": "x"})
+    edit = {"channel": "C0ALERTS", "ts": slack.messages[0].ts, "text": "y"}
+
+    assert refusal(client(slack).chat_update, **edit) == "cant_update_message"
+
+
+def test_nothing_is_edited_in_an_archived_channel():
+    with SlackDouble(archived=["C0ALERTS"]) as slack:
+        edit = {"channel": "C0ALERTS", "ts": "1.000001", "text": "x"}
+
+        assert refusal(client(slack).chat_update, **edit) == "is_inactive"
+
+
 @pytest.mark.parametrize(("token", "code"), [("", "not_authed"), ("x", "invalid_auth")])
 def test_a_token_is_looked_at(slack, token, code):
     assert refusal(client(slack, token).auth_test) == code

@@ -34,6 +34,9 @@ def header(text):
         {"blocks": [button(url="https://example.com")]},
         {"attachments": [{"color": "#fff", "blocks": [section()]}]},
         {"attachments": [{"text": "as of old"}]},
+        {"text": "x", "thread_ts": "1700000001.000001", "reply_broadcast": True},
+        {"text": "x" * 4000, "ts": "1700000001.000001"},
+        {"text": "x", "blocks": [], "attachments": [], "ts": "1700000001.000001"},
     ],
 )
 def test_what_slack_takes(payload):
@@ -73,6 +76,17 @@ def test_what_slack_takes(payload):
         ),
         ({"attachments": [{"color": "#fff"}]}, "invalid_attachments"),
         ({"attachments": [{"text": "x"}] * 101}, "too_many_attachments"),
+        ({"text": "x", "thread_ts": 1700000001.000001}, "invalid_arguments"),
+        ({"text": "x", "thread_ts": "soon"}, "invalid_arguments"),
+        ({"text": "x", "reply_broadcast": True}, "invalid_arguments"),
+        ({"text": "x" * 4001, "ts": "1.2"}, "msg_too_long"),
+        ({"text": "", "blocks": [], "ts": "1.2"}, "no_text"),
+        ({"blocks": [section("")], "ts": "1.2"}, "invalid_blocks"),
+        ({"text": "x", "ts": "1.2", "thread_ts": "1.2"}, "invalid_arguments"),
+        (
+            {"text": "x", "ts": "1.2", "reply_broadcast": True},
+            "no_dual_broadcast_content_update",
+        ),
     ],
 )
 def test_what_slack_refuses(payload, code):

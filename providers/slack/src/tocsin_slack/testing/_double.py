@@ -25,7 +25,9 @@ class SlackDouble:
 
     It checks what Slack checks (the token, its scopes, the channel, the limits of a
     message) and answers as Slack does; it does not limit the rate, and drops no message
-    for its client_msg_id.
+    for its client_msg_id. A reply to a message that is not there stands alone, as in Slack
+    (github.com/slack-go/slack/issues/1571); one to a reply, from which Slack advises, is
+    refused.
 
     ``channels`` are ids and names; ``members`` get direct messages; a bot is in every
     channel but those of ``absent_from``.
@@ -102,9 +104,13 @@ class SlackDouble:
 
     @property
     def messages(self) -> list[Post]:
-        """The messages that were taken, in order."""
+        """The messages that were taken, in order, each as it is now."""
         with self._changed:
             return list(self._service.posts)
+
+    def replies(self, ts: str) -> list[Post]:
+        """Return the messages in the thread of this one, in order."""
+        return [post for post in self.messages if post.thread == ts]
 
     @property
     def requests(self) -> list[Received]:

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 MAX_TEXT = 40_000
 """Longer texts are refused; Slack advises 4,000."""
 
+MAX_EDITED_TEXT = 4000
+"""Longer ones are refused by chat.update:
+https://docs.slack.dev/reference/methods/chat.update#errors"""
+
 MAX_BLOCKS_TEXT = 12_000
 """All texts of all blocks together; Slack does not document its own figure."""
 
+_TS = re.compile(r"\d+\.\d+")
 _MARKUP = re.compile(r"<[^<>]*>?|>|&(?!amp;|lt;|gt;)")
 
 
@@ -36,9 +41,13 @@ class Violation:
 
 
 def violations(payload: Mapping[str, Any]) -> list[Violation]:
-    """Return every reason for which Slack would refuse this message."""
+    """Return every reason for which Slack would refuse this message.
+
+    One with a `ts` is an edit of the message that has it.
+    """
     return [
         *_of_whole(payload),
+        *(_of_edit(payload) if "ts" in payload else _of_reply(payload)),
         *_of_blocks(payload.get("blocks", []), "blocks"),
         *_of_attachments(payload.get("attachments", [])),
     ]
@@ -67,18 +76,45 @@ def _live_texts(value: object) -> Iterator[str]:
 
 
 def _of_whole(payload: Mapping[str, Any]) -> Iterator[Violation]:
-    text = payload.get("text", "")
-    if not isinstance(text, str):
-        yield Violation("invalid_arguments", "text", "is no string")
-    elif length(text) > MAX_TEXT:
-        yield Violation("msg_too_long", "text", f"{length(text)} of {MAX_TEXT}")
-    if not (text or payload.get("blocks") or payload.get("attachments")):
+    yield from _of_fallback(
+        payload.get("text", ""), MAX_EDITED_TEXT if "ts" in payload else MAX_TEXT
+    )
+    if not any(map(payload.get, ("text", "blocks", "attachments"))):
         yield Violation("no_text", "text", "is missing, as are blocks and attachments")
     if not _is_unicode(payload):
         yield Violation("invalid_json", "", "holds a lone surrogate")
     total = sum(map(length, _block_texts(payload)))
     if total > MAX_BLOCKS_TEXT:
         yield Violation("msg_blocks_too_long", "", f"{total} of {MAX_BLOCKS_TEXT}")
+
+
+def _of_fallback(text: object, most: int) -> Iterator[Violation]:
+    if not isinstance(text, str):
+        yield Violation("invalid_arguments", "text", "is no string")
+    elif length(text) > most:
+        yield Violation("msg_too_long", "text", f"{length(text)} of {most}")
+
+
+def _of_reply(payload: Mapping[str, Any]) -> Iterator[Violation]:
+    thread = payload.get("thread_ts")
+    if "thread_ts" in payload and not _is_ts(thread):
+        # Slack takes a number, and makes no reply of it:
+        # github.com/slackapi/python-slack-sdk/issues/840
+        yield Violation("invalid_arguments", "thread_ts", "is no ts in a string")
+    if payload.get("reply_broadcast") and not thread:
+        yield Violation("invalid_arguments", "reply_broadcast", "without thread_ts")
+
+
+def _of_edit(payload: Mapping[str, Any]) -> Iterator[Violation]:
+    if payload.get("reply_broadcast"):
+        code = "no_dual_broadcast_content_update"
+        yield Violation(code, "reply_broadcast", "beside other content")
+    for name in sorted({"thread_ts", "client_msg_id"} & set(payload)):
+        yield Violation("invalid_arguments", name, "is not chat.update's")
+
+
+def _is_ts(value: object) -> bool:
+    return isinstance(value, str) and bool(_TS.fullmatch(value))
 
 
 def _is_unicode(value: object) -> bool:

@@ -26,13 +26,20 @@ class Post:
     ts: str
     """The message's id in its channel."""
     thread: str = ""
-    """The `ts` of the message that it answers."""
+    """The `ts` of the message that it answers; nothing where there is none such."""
     via: str
     """``chat.postMessage`` or ``webhook``."""
     payload: Mapping[str, Any]
-    """Everything that was sent."""
+    """Everything that was sent, as the last edit left it."""
+    edits: tuple[Mapping[str, Any], ...] = ()
+    """Everything that each edit sent, in order."""
     files: list[File] = attrs.field(factory=list)
     """What was uploaded into its thread, in the order of completion."""
+
+    @property
+    def is_broadcast(self) -> bool:
+        """Whether it is a reply that the channel is shown as well."""
+        return bool(self.thread and self.payload.get("reply_broadcast"))
 
     @property
     def text(self) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tocsin_slack.testing._received import Received
 
 _JSON_ARGUMENTS = ("blocks", "attachments", "files")
+# What an edit does not give falls back: docs.slack.dev/reference/methods/chat.update
+_NOT_KEPT = ("link_names", "parse")
 _WEBHOOK_STATUS = {"channel_is_archived": 410, "no_service": 404}
 
 
@@ -78,6 +80,8 @@ class Service:
                 content = self._identity(origin)
             case "chat.postMessage":
                 content = self._post_message(arguments)
+            case "chat.update":
+                content = self._update_message(arguments)
             case "files.getUploadURLExternal":
                 content = self._begin_upload(arguments, origin)
             case "files.completeUploadExternal":
@@ -119,8 +123,52 @@ class Service:
         channel = self._postable(str(arguments["channel"]))
         _check(arguments)
         post = self._add(channel, "chat.postMessage", arguments)
-        message = {"type": "message", "text": post.text, "ts": post.ts}
-        return {"channel": channel, "ts": post.ts, "message": message}
+        return {"channel": channel, "ts": post.ts, "message": _message(post)}
+
+    def _update_message(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self._need("chat:write")
+        post = self._editable(arguments)
+        _check(arguments)
+        edited = attrs.evolve(
+            post,
+            payload=_edited(post.payload, arguments),
+            edits=(*post.edits, dict(arguments)),
+        )
+        self.posts[self.posts.index(post)] = edited
+        return {
+            "channel": post.channel,
+            "ts": post.ts,
+            "text": edited.text,
+            "message": _message(edited),
+        }
+
+    def _editable(self, arguments: Mapping[str, Any]) -> Post:
+        channel, ts = (str(arguments.get(name, "")) for name in ("channel", "ts"))
+        if not (channel and ts):
+            raise Refusal("invalid_arguments")
+        if self._known(channel) != channel:  # it takes no names, and no member's id
+            raise Refusal("channel_not_found")
+        if channel in self.archived:
+            raise Refusal("is_inactive")
+        post = self._find(channel, ts)
+        if post is None:
+            raise Refusal("message_not_found")
+        if post.via != "chat.postMessage":  # the webhook is another author
+            raise Refusal("cant_update_message")
+        return post
+
+    def _find(self, channel: str, ts: object) -> Post | None:
+        for post in self.posts:
+            if (post.channel, post.ts) == (channel, ts):
+                return post
+        return None
+
+    def _root(self, channel: str, payload: Mapping[str, Any]) -> str:
+        """Return the `ts` of the message that this one answers, or nothing."""
+        found = self._find(channel, payload.get("thread_ts"))
+        if found and found.thread:
+            raise Refusal("cannot_reply_to_message")
+        return found.ts if found else ""
 
     def _postable(self, name: str) -> str:
         channel = self._known(name)
@@ -144,11 +192,12 @@ class Service:
         raise Refusal("channel_not_found")
 
     def _add(self, channel: str, via: str, payload: Mapping[str, Any]) -> Post:
+        thread = self._root(channel, payload)
         self._last = max(self._last + 1, int(time.time() * 1e6))
         post = Post(
             channel=channel,
             ts=f"{self._last // 1_000_000}.{self._last % 1_000_000:06d}",
-            thread=str(payload.get("thread_ts", "")),
+            thread=thread,
             via=via,
             payload=dict(payload),
         )
@@ -191,10 +240,10 @@ class Service:
         channel, thread = self._postable(channel), arguments.get("thread_ts")
         if not thread:
             return None
-        for post in self.posts:
-            if (post.channel, post.ts) == (channel, thread):
-                return post
-        raise Refusal("invalid_thread_ts")
+        post = self._find(channel, thread)
+        if post is None or post.thread:
+            raise Refusal("invalid_thread_ts")
+        return post
 
     def _completed(self, file: Mapping[str, Any]) -> File:
         upload = self._uploads.get(str(file.get("id")))
@@ -221,6 +270,20 @@ class Service:
             raise Refusal("invalid_payload")
         _check(received.arguments)
         self._add(channel, "webhook", received.arguments)
+
+
+def _message(post: Post) -> dict[str, str]:
+    message = {"type": "message", "text": post.text, "ts": post.ts}
+    return {**message, "thread_ts": post.thread} if post.thread else message
+
+
+def _edited(payload: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what the edit does not give, but for what goes with a new text."""
+    lost = (*_NOT_KEPT, "blocks") if "text" in arguments else _NOT_KEPT
+    kept = {name: value for name, value in payload.items() if name not in lost}
+    given = dict(arguments)
+    del given["channel"], given["ts"]
+    return kept | given
 
 
 def _decoded(arguments: Mapping[str, Any]) -> dict[str, Any]:
