@@ -11,6 +11,7 @@ from tocsin._rendering import Circumstances, render
 from tocsin_slack import Slack
 from tocsin_slack._blocks import compose, plain, rich
 from tocsin_slack._progress import Progress
+from tocsin_slack._resolved import compose_resolved
 from tocsin_slack.testing import live_markup, violations
 
 MENTION = re.compile(r"<(@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+)>")
@@ -83,6 +84,20 @@ def test_any_alert_becomes_what_slack_takes_with_nothing_live_but_mentions(
         assert violations(payload) == []
         assert len(payload["text"].encode("utf-16-le")) <= 8000
         assert_inert(payload)
+
+
+@given(alerts, st.datetimes(timezones=st.timezones()), st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_any_message_can_be_edited_to_say_that_it_is_over(alert, when, is_plain):
+    message = rendered(alert)
+    earlier = attrs.evolve(message, parts={} if is_plain else message.parts)
+
+    payload = compose_resolved(earlier, BOT, when)
+
+    assert violations(payload | {"channel": "C1", "ts": "1.2"}) == []
+    assert payload["text"].startswith("✅")
+    assert "\n\nResolved " in payload["text"]
+    assert_inert(payload)
 
 
 @given(alerts)

@@ -35,6 +35,8 @@ def test_finding_it_does_not_import_the_sdk():
         {"webhook_url": Secret(FromEnv("SLACK_WEBHOOK"))},
         {"webhook_url": Secret("http://127.0.0.1:1/services/x")},
         {"token": TOKEN, "channel": "U1", "base_url": "http://localhost:1/api/"},
+        {"token": TOKEN, "channel": "C1", "threads": "run"},
+        {"webhook_url": URL, "threads": ""},
     ],
 )
 def test_settings_that_can_work(settings):
@@ -53,6 +55,8 @@ def test_settings_that_can_work(settings):
             {"token": TOKEN, "channel": "C1", "base_url": "http://slack.com/api/"},
             "base_url must be an https:// address, not 'http://slack.com/api/'",
         ),
+        ({"token": TOKEN, "channel": "C1", "threads": "yes"}, "not 'yes'"),
+        ({"webhook_url": URL, "threads": "run"}, "remove threads, or use token"),
         ({"webhook_url": Secret("http://hooks.slack.com/x")}, "must be an https://"),
         ({"webhook_url": Secret("hooks.slack.com/x")}, "copy it from"),
     ],

@@ -7,7 +7,7 @@ import traceback
 import attrs
 import pytest
 
-from tocsin import Attachment, Secret
+from tocsin import Attachment, Earlier, Receipt, Secret
 from tocsin_slack import Slack
 
 FAULTS = [
@@ -94,6 +94,19 @@ def test_no_upload_shows_a_secret(*, slack, bot, message, deliver, canaries, log
     assert isinstance(error, Exception)
     assert not canaries.are_in(everything(error) + log.text)
     assert "/upload/v1/" not in everything(error)
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "hang"])
+def test_no_edit_shows_a_secret(*, slack, bot, message, deliver, canaries, log, fault):
+    slack.fail_next(fault or "http_503", on="chat.update", location=slack.origin)
+    there = Receipt(reference="1700000001.000001", place="C0ALERTS")
+
+    result = caught(
+        deliver, bot, message(), resolves=Earlier(message=message(), receipt=there)
+    )
+
+    told = everything(result) if isinstance(result, Exception) else repr(result)
+    assert not canaries.are_in(told + log.text)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ FIELD_NAME = 200
 # 11,300 were refused (github.com/slackapi/bolt-js/issues/2867). These shares keep it
 # below 9,000.
 FIELDS, FIELDS_SHARE, LINK_SHARE, CONTEXT_SHARE, NAMES_SHARE = 20, 3000, 1000, 1000, 500
-_TEXT = 4000  # docs.slack.dev/reference/methods/chat.postMessage#truncating
+TEXT = 4000  # docs.slack.dev/reference/methods/chat.postMessage#truncating
 _COLOURS = {
     AlertLevel.INFO: "#439fe0",
     AlertLevel.WARN: "#daa038",
@@ -70,10 +70,10 @@ def rich(message: Message, left_behind: Iterable[str] = ()) -> Payload:
     fields, more = _fields(alert.fields)
     aside = [cut(message.parts.get("context", ""), CONTEXT_SHARE), more]
     aside.append(_left_behind(left_behind))
-    attached = [*fields, *_link(alert.url), *_context(aside)]
+    attached = [*fields, *_link(alert.url), *context(aside)]
     return {
         **_INERT,
-        "text": cut(message.text, _TEXT),
+        "text": cut(message.text, TEXT),
         "blocks": [
             *_section(bold(message.parts.get("title") or message.title)),
             *_section(message.parts.get("text", "")),
@@ -85,7 +85,13 @@ def rich(message: Message, left_behind: Iterable[str] = ()) -> Payload:
 def plain(message: Message, left_behind: Iterable[str] = ()) -> Payload:
     """Return the plain form, which has no layout that could be refused."""
     paragraphs = filter(None, (message.text, _left_behind(left_behind)))
-    return {**_INERT, "text": cut("\n\n".join(paragraphs), _TEXT)}
+    return {**_INERT, "text": cut("\n\n".join(paragraphs), TEXT)}
+
+
+def context(texts: Iterable[str]) -> list[Payload]:
+    """Return a line of small print, unless there is nothing to print."""
+    elements = [_markup(text) for text in texts if text.strip()]
+    return [{"type": "context", "elements": elements}] if elements else []
 
 
 def with_broadcasts(payload: Payload) -> Payload:
@@ -171,11 +177,6 @@ def _section(text: str) -> list[Payload]:
     if not text.strip():
         return []
     return [{"type": "section", "text": _markup(cut(text, SECTION))}]
-
-
-def _context(texts: Iterable[str]) -> list[Payload]:
-    elements = [_markup(text) for text in texts if text.strip()]
-    return [{"type": "context", "elements": elements}] if elements else []
 
 
 def _markup(text: str) -> Payload:

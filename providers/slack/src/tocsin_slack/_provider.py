@@ -1,18 +1,20 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
+# no `from __future__ import annotations`: the fields' types are read from the class
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 
 from tocsin import Limits, Provider, Secret
 from tocsin_slack._address import is_confidential
 from tocsin_slack._mrkdwn import escape
+from tocsin_slack._thread import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    from tocsin import Alert
     from tocsin_slack._bot import BotSender
     from tocsin_slack._webhook import WebhookSender
+
+Threads = Literal["", "run"]
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +55,13 @@ class Slack(Provider):
             "help": "Let <!channel>, <!here> and <!everyone> in an alert call everyone."
         },
     )
+    threads: Threads = attrs.field(
+        default="",
+        metadata={
+            "help": 'With "run", a run\'s alerts after the first are replies to it. The '
+            "channel is shown errors all the same. For a bot."
+        },
+    )
 
     name: ClassVar[str] = "slack"
     # A section holds 3,000 characters: docs.slack.dev/reference/block-kit/composition-
@@ -75,6 +84,7 @@ class Slack(Provider):
                 "give either token (with channel) or webhook_url, and not both"
             )
         self._check_channel()
+        self._check_threads()
         self._check_addresses()
 
     def _check_channel(self) -> None:
@@ -87,6 +97,17 @@ class Slack(Provider):
             raise ValueError(
                 "a webhook posts to the channel that it was made for: remove channel, "
                 "or use token instead of webhook_url"
+            )
+
+    def _check_threads(self) -> None:
+        if self.threads not in ("", "run"):
+            raise ValueError(f'threads must be "run" or "", not {self.threads!r}')
+        # A webhook would take a reply, but does not say which message it is a reply to:
+        # docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+        if self.threads and self.webhook_url:
+            raise ValueError(
+                "a webhook does not tell what it posted, so nothing can reply to it: "
+                "remove threads, or use token instead of webhook_url"
             )
 
     def _check_addresses(self) -> None:
@@ -104,7 +125,7 @@ class Slack(Provider):
                 "Incoming Webhooks at api.slack.com/apps"
             )
 
-    def open(self) -> BotSender | WebhookSender:
+    def open(self) -> "BotSender | WebhookSender":
         """Return a sender; slack_sdk is imported here."""
         if self.token:
             from tocsin_slack._bot import BotSender
@@ -113,6 +134,10 @@ class Slack(Provider):
         from tocsin_slack._webhook import WebhookSender
 
         return WebhookSender(self)
+
+    def conversation(self, alert: "Alert") -> str:
+        """Return the alert's run and its project, when the channel keeps threads."""
+        return run_of(alert) if self.threads else ""
 
     def check(self, timeout: float) -> str:
         """Ask Slack who the token is, or whether the webhook's host can be reached.

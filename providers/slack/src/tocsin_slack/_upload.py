@@ -77,7 +77,7 @@ def _upload(bot: Bot, attachment: Attachment, place: Progress) -> None:
         params={
             "files": json.dumps(files),
             "channel_id": place.channel,
-            "thread_ts": place.ts,
+            "thread_ts": place.root,
         },
     )
 

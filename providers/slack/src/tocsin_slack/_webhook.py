@@ -42,7 +42,7 @@ class WebhookSender:
             with progress.kept():
                 webhook.post(payload)
         except LayoutRefused as refusal:
-            raise progress.after_refusal(refusal) from None
+            raise progress.after_layout(refusal) from None
         notes = (progress.note, _note(left_behind))
         return Receipt(note=" ".join(filter(None, notes)))
 
