@@ -394,5 +394,6 @@ def test_where_alerts_go(row, tmp_path):
         origin=Origin(user=row["user"], team=row["team"], project=row["project"]),
     )
 
-    channels = plan(alert, load(tmp_path / "tocsin.toml").subscriptions)
+    routes = plan(alert, load(tmp_path / "tocsin.toml").subscriptions, 0.0)
+    channels = [route.channel for route in routes]
     assert (", ".join(channels) or "nowhere") == row["goes to"]

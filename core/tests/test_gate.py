@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import levels
 
 from tocsin import AlertLevel
-from tocsin._gate import MAX_WINDOWS, Gate
+from tocsin._gate import MAX_WINDOWS, MEMORY, Gate
 from tocsin._throttle import NONE_SUPPRESSED, Suppression, Window, suppressed_until
 
 INFO, WARN, ERROR = AlertLevel
@@ -18,7 +18,7 @@ def opened(*keys):
     """Return a gate that remembers an admission of each key at `NOW`."""
     gate = Gate()
     for key in keys:
-        gate.remember(key, Window(NOW, WARN))
+        gate.remember(key, Window(NOW, WARN), NOW)
     return gate
 
 
@@ -33,17 +33,21 @@ calls = st.tuples(
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), calls), max_size=30))
 def test_it_suppresses_what_the_rule_suppresses(steps):
-    """The gate answers as the rule does for the last admission that it was told of."""
+    """The gate answers as the rule does for the last admission that it was told of lately."""
     gate = Gate()
     windows = {}
     counts = {}
     for is_admission, (key, level, wait, offset) in steps:
         if is_admission:
             windows[key] = Window(NOW + offset, level)
-            gate.remember(key, windows[key])
+            gate.remember(key, windows[key], NOW + offset)
             continue
-        until = gate.suppress(key, level, wait, NOW + offset)
-        assert until == suppressed_until(windows.get(key), level, wait, NOW + offset)
+        known = gate.suppress(key, level, wait, NOW + offset)
+        window = windows.get(key)
+        if window and abs(NOW + offset - window.admitted_at) > MEMORY:
+            window = None  # it was told of too long ago
+        until = suppressed_until(window, level, wait, NOW + offset)
+        assert (known and known[0]) == until
         counts[key] = counts.get(key, 0) + (until is not None)
 
     taken = gate.take_all()
@@ -57,7 +61,25 @@ def test_unknown_key():
     gate = opened("a")
 
     assert gate.suppress("b", INFO, 60, NOW) is None
-    assert gate.total("b") == 0
+    assert gate.take_all() == {}
+
+
+def test_what_is_old_is_asked_for_again():
+    """After a while the store is asked, which knows what other processes did."""
+    gate = opened("a")
+
+    assert gate.suppress("a", WARN, 60, NOW + MEMORY) is not None
+    assert gate.suppress("a", WARN, 60, NOW + MEMORY + 1) is None
+
+
+def test_forget():
+    """A key that is forgotten is for the store to decide; its count is kept."""
+    gate = opened("a")
+    gate.suppress("a", WARN, 60, NOW + 1)
+    gate.forget("a")
+
+    assert gate.suppress("a", WARN, 60, NOW + 2) is None
+    assert gate.take("a") == Suppression(1, NOW + 1)
 
 
 def test_count():
@@ -67,17 +89,17 @@ def test_count():
     gate.suppress("a", INFO, 60, NOW + 2)
     gate.suppress("a", ERROR, 60, NOW + 3)
 
-    assert gate.total("a") == 2
     assert gate.take("a") == Suppression(2, NOW + 1)
     assert gate.take("a") == NONE_SUPPRESSED
-    assert gate.total("a") == 2  # written or not, it is what the caller is told
+    # written or not, the caller is told of all
+    assert gate.suppress("a", WARN, 60, NOW + 4) == (NOW + 60, 3)
 
 
 def test_count_outlives_an_admission():
     """A new admission of the key does not forget what was counted before."""
     gate = opened("a")
     gate.suppress("a", WARN, 60, NOW + 1)
-    gate.remember("a", Window(NOW + 2, ERROR))
+    gate.remember("a", Window(NOW + 2, ERROR), NOW + 2)
 
     assert gate.take("a") == Suppression(1, NOW + 1)
 
@@ -121,13 +143,13 @@ def test_give_back_nothing():
 def test_memory_is_bounded():
     """The key that was admitted longest ago is forgotten first; then the store decides."""
     gate = opened(*map(str, range(MAX_WINDOWS)))
-    gate.remember("0", Window(NOW, WARN))
-    gate.remember("one more", Window(NOW, WARN))
+    gate.remember("0", Window(NOW, WARN), NOW)
+    gate.remember("one more", Window(NOW, WARN), NOW)
 
     assert gate.suppress("1", WARN, 60, NOW + 1) is None
-    assert gate.suppress("0", WARN, 60, NOW + 1) == NOW + 60
-    assert gate.suppress("2", WARN, 60, NOW + 1) == NOW + 60
-    assert gate.suppress("one more", WARN, 60, NOW + 1) == NOW + 60
+    assert gate.suppress("0", WARN, 60, NOW + 1) == (NOW + 60, 1)
+    assert gate.suppress("2", WARN, 60, NOW + 1) == (NOW + 60, 1)
+    assert gate.suppress("one more", WARN, 60, NOW + 1) == (NOW + 60, 1)
 
 
 def test_threads_lose_no_count():
@@ -157,5 +179,5 @@ def test_after_fork():
     gate.after_fork_in_child()
 
     assert gate.take_all() == {}
-    assert gate.suppress("a", WARN, 60, NOW + 1) == NOW + 60
+    assert gate.suppress("a", WARN, 60, NOW + 1) == (NOW + 60, 2)
     assert gate.take("a").count == 1

@@ -111,7 +111,7 @@ def test_an_id_of_ones_own_is_kept_once(notifier, inbox, clock):
 
 
 def test_unrouted_is_recorded(inbox, clock):
-    """What goes nowhere is in the history and opens no window."""
+    """What goes nowhere is in the history, once in its wait, and opens no window."""
     wish = Subscription(channels=["inbox"], min_level=tocsin.AlertLevel.ERROR)
     quiet = attrs.evolve(settings(inbox, state_dir=":memory:"), subscriptions=[wish])
     with Notifier(quiet, namespace="tests", clock=clock) as notifier:
@@ -120,6 +120,10 @@ def test_unrouted_is_recorded(inbox, clock):
 
         assert [type(result) for result in results] == [Unrouted, Unrouted]
         assert isinstance(loud, Admitted)
+        assert results[0] == results[1]
+        assert len(notifier.store().history(limit=9)) == 2
+        clock.advance(60)
+        notifier.notify(Alert("x"))
         assert len(notifier.store().history(limit=9)) == 3
 
 
@@ -441,7 +445,7 @@ def test_a_full_store_delivers_all_the_same(inbox):
         offline.store()._max_pending = 2
         for title in ("a", "b"):
             offline.notify(Alert(title))
-        offline._spill.write(Alert("c", id="c", origin=Origin(user="ada")))
+        offline.intake.spill.write(Alert("c", id="c", origin=Origin(user="ada")))
     with Notifier(settings(inbox), namespace="tests") as online:
         online.store()._max_pending = 2
         online.flush(10)

@@ -20,15 +20,19 @@ DEAR = [
 FLOORS = [
     {"_run"},
     {"_notifier"},
-    {"_courier"},
-    {"_attempt", "_config", "_gate", "_results", "_spill", "_terminal"},
+    {"_courier", "_intake"},
+    {"_attempt", "_config", "_gate", "_lane", "_results", "_spill", "_terminal"},
     {"_plugins", "_rendering", "_store.sqlite", "_structure"},
-    {"_settings", "_store", "_store._rows", "_store._database", "_toml"},
+    {"_settings", "_store._claims", "_toml"},
+    {"_store._admission", "_store._database"},
+    {"_store._rows", "_store._schema"},
+    {"_store"},
     {"_hookspecs", "_store._port"},
+    {"_circuit"},
     {"_envelope", "_retry", "_routing"},
-    {"_provider", "_throttle"},
+    {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
-    {"_attachment", "_places", "_secret"},
+    {"_attachment", "_mode", "_places", "_secret"},
     {"_errors"},
 ]
 """The house, from the top: a module imports only from floors below its own."""
@@ -37,7 +41,10 @@ OWNERS = {
     "jinja2": {"_rendering"},
     "pluggy": {"_hookspecs", "_plugins"},
     "cattrs": {"_structure"},
-    "sqlite3": {"_store._database", "_store.sqlite", "_store._rows"},
+    "sqlite3": {
+        *("_store._admission", "_store._claims", "_store._database"),
+        *("_store._rows", "_store._schema", "_store.sqlite"),
+    },
     "importlib.metadata": {"_plugins", "__init__"},
 }
 """Who alone imports what is dear."""

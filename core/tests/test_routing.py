@@ -6,10 +6,20 @@ from hypothesis import strategies as st
 from strategies import alerts
 
 from tocsin import Alert, AlertLevel, Origin, Scope, Subscription
-from tocsin._routing import plan
+from tocsin._quiet import QuietHours
+from tocsin._routing import Route
+from tocsin._routing import plan as routes
 
 ADA = Origin(user="ada", team="vision", project="prod-api")
 ALERT = Alert("Disk full", "", "WARN", origin=ADA, tags=["gpu", "night"])
+
+
+NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
+
+
+def plan(alert, subscriptions):
+    """Return the channels that an alert goes to."""
+    return tuple(route.channel for route in routes(alert, subscriptions, NOW))
 
 
 def wish(*channels, **filters):
@@ -152,3 +162,27 @@ def test_every_alert_has_a_plan(alert, channels):
 
     assert plan(alert, everything) == tuple(dict.fromkeys(channels))
     assert plan(alert, []) == ()
+
+
+NIGHT = QuietHours("22:00-09:00", time_zone="UTC")
+
+
+def test_quiet_hours_hold():
+    """In quiet hours an alert is held until they end, unless it is worse than they hold."""
+    quiet = wish(quiet_hours=NIGHT)
+    error = Alert("Disk full", level="ERROR", origin=ADA)
+
+    assert routes(ALERT, [quiet], NOW) == (Route("dm", NOW + 3600),)
+    assert routes(ALERT, [quiet], NOW + 3600) == (Route("dm"),)
+    assert routes(error, [quiet], NOW) == (Route("dm"),)
+    assert routes(error, [wish(quiet_hours=NIGHT, quiet_max_level="ERROR")], NOW) == (
+        Route("dm", NOW + 3600),
+    )
+
+
+def test_the_sooner_of_two_wishes():
+    """A channel that two wishes name gets the alert as soon as one of them lets it."""
+    wishes = [wish(quiet_hours=NIGHT), wish(digest=60), wish("dm", "phone")]
+
+    assert routes(ALERT, wishes, NOW) == (Route("dm"), Route("phone"))
+    assert routes(ALERT, wishes[:2], NOW) == (Route("dm", digest=60),)

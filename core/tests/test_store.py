@@ -30,6 +30,7 @@ from tocsin import (
 )
 from tocsin._alert import new_id
 from tocsin._retry import MAX_CLAIMS, MAX_RETRY_AFTER, Delivered, Failed, Pending
+from tocsin._routing import Route
 from tocsin._store import Granted, Submission, Withheld
 from tocsin._store.sqlite import SqliteStore
 from tocsin._throttle import CLOCK_SKEW, Suppression, Window, throttle_key
@@ -45,15 +46,19 @@ def store(request, tmp_path):
     store.close()
 
 
-def submit(store, alert, now=NOW, *, plan=("inbox",), lease=0.0, suppressed=None):
-    submission = Submission(
+def submission(alert, *plan, **more):
+    return Submission(
         alert=alert if alert.id else attrs.evolve(alert, id=new_id()),
         key=throttle_key(alert),
-        plan=plan,
-        lease=lease,
-        suppressed=suppressed or Suppression(),
+        plan=[r if isinstance(r, Route) else Route(r) for r in plan],
+        **more,
     )
-    return store.submit(submission, now, timeout=5)
+
+
+def submit(store, alert, now=NOW, *, plan=("inbox",), suppressed=None):
+    suppressed = suppressed or Suppression()
+    made = submission(alert, *plan, suppressed=suppressed, is_new=not alert.id)
+    return store.submit(made, now, timeout=5)
 
 
 def claim_one(store, now=NOW, channel="inbox"):
@@ -77,7 +82,7 @@ def test_suppressed_is_counted(store):
     submit(store, Alert("t"))
     second = submit(store, Alert("t"), NOW + 1)
     submit(store, Alert("t"), NOW + 2)
-    third = submit(store, Alert("t"), NOW + 60, lease=30)
+    third = submit(store, Alert("t"), NOW + 60)
 
     assert second == Withheld(
         window=Window(NOW, AlertLevel.INFO),
@@ -85,8 +90,12 @@ def test_suppressed_is_counted(store):
         suppressed=Suppression(1, NOW + 1),
     )
     assert third.suppressed == Suppression(2, NOW + 1)
-    assert third.claims[0].suppressed == Suppression(2, NOW + 1)
     assert store.pending() == 2
+    claims = store.claim({"inbox": 9}, lease=30, now=NOW + 60)
+    assert [one.suppressed for one in claims] == [
+        Suppression(),
+        Suppression(2, NOW + 1),
+    ]
 
 
 def test_a_plan_without_channels_opens_no_window(store):
@@ -110,12 +119,7 @@ def test_the_same_alert_twice_is_kept_once(store):
 def test_adopted_is_counted_once(store):
     """A spilled alert that is submitted again after a crash is counted once."""
     submit(store, Alert("t"))
-    spilled = Submission(
-        alert=Alert("t", id="1"),
-        key=throttle_key(Alert("t")),
-        plan=("inbox",),
-        is_adopted=True,
-    )
+    spilled = submission(Alert("t", id="1"), "inbox", is_adopted=True)
 
     store.submit(spilled, NOW + 1, timeout=5)
     store.submit(spilled, NOW + 2, timeout=5)
@@ -131,11 +135,11 @@ def test_a_count_alone_suppresses_nothing(store):
     assert submit(store, Alert("t"), NOW).suppressed == Suppression(3, NOW)
 
 
-def test_leased_at_submission(store):
-    """What the submitter leases is not handed to anyone before the lease runs out."""
-    verdict = submit(store, Alert("t"), lease=30)
+def test_a_lease(store):
+    """What is claimed is not handed to anyone before the lease runs out."""
+    submit(store, Alert("t"))
 
-    assert [claim.progress.attempt for claim in verdict.claims] == [1]
+    assert claim_one(store).progress.attempt == 1
     assert store.claim({"inbox": 9}, lease=30, now=NOW + 29) == []
     assert claim_one(store, NOW + 30).progress.attempt == 2
 
@@ -183,12 +187,11 @@ def test_a_hold_stops_its_channel_alone(store):
     submit(store, Alert("t"), plan=("inbox", "other"))
     pending = Pending(due=NOW + 30, reason="429", hold_until=NOW + 30)
     store.settle(claim_one(store), pending, NOW)
-    second = submit(store, Alert("u"), plan=("inbox", "other"), lease=30)
+    submit(store, Alert("u"), plan=("inbox", "other"))
 
     assert store.claim({"inbox": 9}, lease=30, now=NOW + 29) == []
     assert store.next_due(["inbox"]) == NOW + 30
-    assert [claim.channel for claim in second.claims] == ["other"]
-    assert len(store.claim({"other": 9}, lease=30, now=NOW + 1)) == 1
+    assert len(store.claim({"other": 9}, lease=30, now=NOW + 1)) == 2
     assert len(store.claim({"inbox": 9}, lease=30, now=NOW + 30)) == 2
 
 
@@ -294,11 +297,7 @@ def test_busy_is_told_in_time(tmp_path):
     other.execute("BEGIN EXCLUSIVE")
 
     with pytest.raises(StoreBusy):
-        store.submit(
-            Submission(alert=Alert("u", id="1"), key="k", plan=("inbox",)),
-            NOW,
-            timeout=0.02,
-        )
+        store.submit(submission(Alert("u"), "inbox"), NOW, timeout=0.02)
     other.execute("ROLLBACK")
     other.close()
     assert isinstance(submit(store, Alert("u")), Granted)
@@ -384,18 +383,15 @@ class StoreMachine(RuleBasedStateMachine):
         title=st.sampled_from("abc"),
         level=st.sampled_from(AlertLevel),
         wait=st.sampled_from([0, 1, 60, 7200]),
-        lease=st.sampled_from([0, 30]),
         counted=st.integers(0, 2),
     )
-    def raise_alert(self, *, who, title, level, wait, lease, counted):
+    def raise_alert(self, *, who, title, level, wait, counted):
         alert = Alert(title, level=level, wait_duration=wait, id=new_id())
         suppressed = Suppression(counted, self.now if counted else None)
         known = self.keys.get(title)
         more = (known.suppressed if known else 0) + counted
 
-        verdict = submit(
-            self.stores[who], alert, self.now, lease=lease, suppressed=suppressed
-        )
+        verdict = submit(self.stores[who], alert, self.now, suppressed=suppressed)
 
         elapsed = None if known is None else self.now - known.admitted_at
         if (
@@ -408,8 +404,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert isinstance(verdict, Granted)
             assert verdict.suppressed.count == more
             self.keys[title] = Known(self.now, level)
-            self.owed[f"{alert.id}.inbox"] = self.now + lease
-            self.claims += verdict.claims
+            self.owed[f"{alert.id}.inbox"] = self.now
         else:
             assert isinstance(verdict, Withheld)
             assert verdict.suppressed.count == more + 1
@@ -459,7 +454,8 @@ class StoreMachine(RuleBasedStateMachine):
             == [c for c in self.claims if c.delivery_id == claim.delivery_id][-1]
         )
 
-        assert self.stores[who].settle(claim, outcome, self.now) == is_current
+        settled = self.stores[who].settle(claim, outcome, self.now)
+        assert (settled is not None) == is_current
 
         if is_current:
             self.claims.remove(claim)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         TocsinError,
     )
     from tocsin._hookspecs import Registrar, hookimpl
-    from tocsin._notifier import Mode, Notifier
+    from tocsin._mode import Mode
+    from tocsin._notifier import Notifier
     from tocsin._provider import (
         Delivery,
         Earlier,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
         Unrouted,
     )
     from tocsin._routing import Scope, Subscription
-    from tocsin._run import Run, alert, init
+    from tocsin._run import Run, alert, init, resolve
     from tocsin._secret import FromEnv, FromFile, Secret
     from tocsin._settings import Channel, Settings
     from tocsin._store import DeliveryRecord, Status
@@ -99,6 +100,7 @@ __all__ = [
     "alert",
     "hookimpl",
     "init",
+    "resolve",
 ]
 
 _HOMES = {
@@ -124,7 +126,7 @@ _HOMES = {
     "TocsinError": "_errors",
     "Registrar": "_hookspecs",
     "hookimpl": "_hookspecs",
-    "Mode": "_notifier",
+    "Mode": "_mode",
     "Notifier": "_notifier",
     "Delivery": "_provider",
     "Earlier": "_provider",
@@ -145,6 +147,7 @@ _HOMES = {
     "Run": "_run",
     "alert": "_run",
     "init": "_run",
+    "resolve": "_run",
     "FromEnv": "_secret",
     "FromFile": "_secret",
     "Secret": "_secret",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 DEFAULT_WAIT_DURATION = 60.0
 """Seconds, as W&B's server waits between two alerts of one title."""
 
+RESOLVED = "resolved"
+"""The kind of an alert that says of the last one of its key that it is over."""
+
 _MAX_WAIT_DURATION = 1e10  # seconds: 300 years; a limit that nan and inf do not pass
 
 
@@ -79,7 +82,7 @@ def _rank(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         raise TypeError(f"{attribute.name} must be an int, not {type(value).__name__}")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class Origin:
     """Where an alert came from. An empty string, or None, means unknown."""
 
@@ -171,7 +174,11 @@ class Alert:
     Default: 60. With 0 it is always admitted.
     """
     kind: str = attrs.field(default="scriptable", validator=_string, kw_only=True)
-    """An open word that subscriptions choose by; ours: scriptable, crashed."""
+    """An open word that subscriptions choose by; ours: scriptable, crashed, digest.
+
+    One that is ``resolved`` says that the last alert of the same key, or else title, is
+    over; it goes to the channels which had that one.
+    """
     key: str = attrs.field(default="", validator=_string, kw_only=True)
     """What the throttle counts as the same alert; default: the title."""
     tags: tuple[str, ...] = attrs.field(default=(), converter=_words, kw_only=True)

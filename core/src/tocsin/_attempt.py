@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from tocsin._digest import Listed, combined
 from tocsin._errors import (
     Ambiguous,
     DeliveryError,
@@ -18,15 +19,17 @@ from tocsin._errors import (
     SecretUnavailable,
     printed,
 )
-from tocsin._provider import Delivery, Receipt
+from tocsin._provider import Delivery, Earlier, Receipt
 from tocsin._rendering import Circumstances, load_templates, render
 from tocsin._secret import Secret, redact
 from tocsin._text import clean
+from tocsin._throttle import NONE_SUPPRESSED
 
 if TYPE_CHECKING:
+    from tocsin._alert import Alert
     from tocsin._provider import Message, Provider, Sender
     from tocsin._settings import Settings
-    from tocsin._store import Claim
+    from tocsin._store import Claim, Resolved
 
 AttemptResult = Receipt | DeliveryError | SecretUnavailable
 
@@ -67,9 +70,18 @@ class Session:
         self._settings = settings
         self._sender: Sender | None = None
 
-    def attempt(self, claim: Claim, now: float) -> AttemptResult:
-        """Make one attempt at a claimed delivery."""
-        result = self._attempt(claim, now)
+    def conversation(self, claim: Claim) -> str:
+        """Return what the message belongs to, or ``""``: a provider's mistake is none."""
+        try:
+            return str(self._provider.conversation(alert_of(claim)))
+        except Exception:  # noqa: BLE001 - a provider runs anyone's code
+            return ""
+
+    def attempt(
+        self, claim: Claim, now: float, thread: Receipt | None = None
+    ) -> AttemptResult:
+        """Make one attempt at a claimed delivery, as a reply to what `thread` got."""
+        result = self._attempt(claim, now, thread)
         if isinstance(result, SecretUnavailable):
             return result
         secrets = _revealed(self._provider)
@@ -80,7 +92,9 @@ class Session:
         result.remedy = clean(redact(result.remedy, secrets))
         return result if _has_json_state(result) else _without_state(result)
 
-    def _attempt(self, claim: Claim, now: float) -> AttemptResult:
+    def _attempt(
+        self, claim: Claim, now: float, thread: Receipt | None
+    ) -> AttemptResult:
         try:
             sender = self._sender = self._sender or self._open()
         except (DeliveryError, SecretUnavailable) as error:
@@ -88,7 +102,7 @@ class Session:
         except BaseException as error:  # noqa: BLE001 - a provider runs anyone's code
             return RetryLater(f"the provider could not start: {_named(error)}")
         try:
-            return self._deliver(sender, claim, now)
+            return self._deliver(sender, claim, now, thread)
         except (DeliveryError, SecretUnavailable) as error:
             return error
         except BaseException as error:  # noqa: BLE001 - even sys.exit() is its own affair
@@ -105,13 +119,20 @@ class Session:
             _imported.add(provider)
         return sender
 
-    def _deliver(self, sender: Sender, claim: Claim, now: float) -> AttemptResult:
+    def _deliver(
+        self, sender: Sender, claim: Claim, now: float, thread: Receipt | None
+    ) -> AttemptResult:
+        resolved = claim.resolves
+        if thread is None and resolved is not None and not resolved.is_alone:
+            thread = resolved.receipt
         delivery = Delivery(
             id=claim.delivery_id,
             channel=claim.channel,
             attempt=claim.progress.attempt,
             timeout=self._settings.timeout,
             state=claim.progress.state,
+            thread=thread,
+            resolves=self._earlier(resolved, now),
         )
         receipt: object = sender.deliver(self._message(claim, now), delivery)
         if isinstance(receipt, Receipt):
@@ -122,6 +143,18 @@ class Session:
 
     def _message(self, claim: Claim, now: float) -> Message:
         return message_for(type(self._provider), claim, self._settings, now)
+
+    def _earlier(self, resolved: Resolved | None, now: float) -> Earlier | None:
+        """Return the message that is over, unless it told of other alerts too."""
+        if resolved is None or not resolved.is_alone:
+            return None
+        provider, alert = type(self._provider), resolved.alert
+        happened = alert.created_at or datetime.fromtimestamp(now, UTC)
+        overrides = overrides_for(provider, self._settings)
+        message = render(
+            provider, alert, Circumstances(now=happened), overrides=overrides
+        )
+        return Earlier(message=message, receipt=resolved.receipt)
 
     def close(self) -> None:
         """Close the sender; the next attempt opens another."""
@@ -147,14 +180,32 @@ def message_for(
     provider: type[Provider], claim: Claim, settings: Settings, now: float
 ) -> Message:
     """Render what a claim is to send."""
-    since = claim.suppressed.since
+    suppressed = NONE_SUPPRESSED if claim.members else claim.suppressed
+    since, resolved = suppressed.since, claim.resolves
     circumstances = Circumstances(
         now=datetime.fromtimestamp(now, UTC),
-        suppressed=claim.suppressed.count,
+        suppressed=suppressed.count,
         suppressed_since=None if since is None else datetime.fromtimestamp(since, UTC),
+        note=claim.note,
+        raised_at=None if resolved is None else resolved.alert.created_at,
     )
     overrides = overrides_for(provider, settings)
-    return render(provider, claim.alert, circumstances, overrides=overrides)
+    return render(provider, alert_of(claim), circumstances, overrides=overrides)
+
+
+def alert_of(claim: Claim) -> Alert:
+    """Return the alert that a message tells of: of several, one that lists them."""
+    if claim.members:
+        return combined(
+            [
+                Listed(alert=member.alert, suppressed=member.suppressed.count)
+                for member in claim.members
+            ]
+        )
+    if claim.resolves:
+        title = f"Resolved: {claim.resolves.alert.title}"
+        return attrs.evolve(claim.alert, title=title)
+    return claim.alert
 
 
 def overrides_for(provider: type[Provider], settings: Settings) -> str:

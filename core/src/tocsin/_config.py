@@ -11,9 +11,17 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._errors import ConfigError, PluginBroken, PluginError, Problem
+from tocsin._quiet import QuietHours
 from tocsin._routing import Scope, Subscription
 from tocsin._settings import Channel, Settings, nearest
-from tocsin._structure import Structure, TeamTable, TopTable, UserTable, Wish
+from tocsin._structure import (
+    ChannelTable,
+    Structure,
+    TeamTable,
+    TopTable,
+    UserTable,
+    Wish,
+)
 from tocsin._toml import Table, read_all
 
 if TYPE_CHECKING:
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 
     from tocsin._provider import Provider
 
+_OURS = tuple(attrs.fields_dict(ChannelTable))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -77,37 +86,69 @@ class _Loader:
         if self.problems:
             return None
         subscriptions = [
-            *_subscriptions(tables.user, user, Scope.USER, user.name),
+            *self._subscriptions(tables.user, user, Scope.USER, user.name),
             *(
                 subscription
                 for table in tables.teams
-                for subscription in _subscriptions(
+                for subscription in self._subscriptions(
                     table, teams[table.name], Scope.TEAM, table.name
                 )
             ),
         ]
+        if self.problems:
+            return None
         return _settings(file, top, user.name, channels, teams, subscriptions)
+
+    def _subscriptions(
+        self, table: Table, owner: UserTable | TeamTable, scope: Scope, name: str
+    ) -> list[Subscription]:
+        wishes: list[Wish] = [owner] if _wishes_itself(table) else []
+        return [
+            Subscription(
+                scope=scope,
+                owner=name,
+                channels=wish.channels,
+                kinds=wish.kinds,
+                min_level=wish.min_level,
+                projects=wish.projects,
+                tags=wish.tags,
+                quiet_hours=self._quiet_hours(table, wish),
+                quiet_max_level=wish.quiet_max_level,
+                digest=wish.digest,
+            )
+            for wish in (*wishes, *owner.subscriptions)
+        ]
+
+    def _quiet_hours(self, table: Table, wish: Wish) -> QuietHours | None:
+        if not wish.quiet_hours:
+            return None
+        try:
+            return QuietHours(wish.quiet_hours, time_zone=wish.time_zone)
+        except ValueError as error:
+            self._add(table, "quiet_hours", str(error))
+            return None
 
     def _channel(self, table: Table) -> Channel | None:
         if not self._has_good_name(table):
             return None
-        values = dict(table.values)
-        name = values.pop("provider", None)
-        if not isinstance(name, str):
-            is_there = "provider" in table.values
-            what = "must be a string" if is_there else "is missing"
+        ours = {key: table.values[key] for key in _OURS if key in table.values}
+        if not isinstance(ours.get("provider"), str):
+            what = "must be a string" if "provider" in ours else "is missing"
             self._add(table, "provider", f'{what}: write provider = "…"')
             return None
+        given = self._structure.table(attrs.evolve(table, values=ours), ChannelTable)
         try:
-            provider = self._provider(name)
+            provider = self._provider(ours["provider"])
         except PluginBroken as error:  # the others work, and this one is told by doctor
-            return Channel(table.name, None, str(error))
+            return _made(table, given, None, str(error)) if given else None
         except PluginError as error:
             self._add(table, "provider", str(error))
             return None
-        table = attrs.evolve(table, values=values)
-        settings = self._structure.provider(table, provider)
-        return None if settings is None else Channel(table.name, settings)
+        theirs = {key: v for key, v in table.values.items() if key not in _OURS}
+        settings = self._structure.provider(
+            attrs.evolve(table, values=theirs), provider
+        )
+        return _made(table, given, settings) if given and settings else None
 
     @staticmethod
     def _provider(name: str) -> type[Provider]:
@@ -168,22 +209,13 @@ def _wishes_itself(table: Table) -> bool:
     return any(key in table.values for key in attrs.fields_dict(Wish))
 
 
-def _subscriptions(
-    table: Table, owner: UserTable | TeamTable, scope: Scope, name: str
-) -> list[Subscription]:
-    wishes = [owner] if _wishes_itself(table) else []
-    return [
-        Subscription(
-            scope=scope,
-            owner=name,
-            channels=wish.channels,
-            kinds=wish.kinds,
-            min_level=wish.min_level,
-            projects=wish.projects,
-            tags=wish.tags,
-        )
-        for wish in (*wishes, *owner.subscriptions)
-    ]
+def _made(
+    table: Table, given: ChannelTable, provider: Provider | None, problem: str = ""
+) -> Channel:
+    channel = Channel(table.name, provider, problem, given.fallback)
+    if given.fallback_after is None:
+        return channel
+    return attrs.evolve(channel, fallback_after=given.fallback_after)
 
 
 def _settings(  # noqa: PLR0917 - the parts of a configuration

@@ -6,75 +6,45 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING
-
-import attrs
 
 from tocsin._attempt import Session
 from tocsin._errors import Ambiguous, DeliveryError, SecretUnavailable, StoreError
+from tocsin._lane import MAX_ABANDONED, MAX_WORKERS, Lane
 from tocsin._retry import Delivered, Failed, outcome
+from tocsin._store import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tocsin._attempt import AttemptResult
-    from tocsin._provider import Provider, Receipt
+    from tocsin._lane import Attempt
+    from tocsin._provider import Receipt
     from tocsin._retry import Outcome
     from tocsin._settings import Channel, Settings
-    from tocsin._store import Claim, Store
+    from tocsin._store import Claim, Settled, Store
 
 LEASE = 30.0
 """Seconds for which a claim is a worker's own, and never less than twice one attempt's."""
-MAX_WORKERS = 32
-"""Deliveries under way at once in one process."""
-MAX_ABANDONED = 2
-"""Workers of one channel that hang past their time; with so many, the channel waits."""
 POLL = 5.0
 """Seconds at most between two looks at what other processes left in the store."""
 TICK = 1.0
 """Seconds at most between two rounds of the chores."""
+LINGER = 0.005
+"""Seconds between an alert and the look at the store: a burst of them costs one look, and
+its caller is not disturbed at each."""
 GRACE = 1.0
 """Seconds past its time limit after which an attempt is taken for hung."""
 IDLE = 2.0
 """Seconds after which a worker without work closes its sender and ends."""
 UNAVAILABLE_DELAY = 60.0
-"""Seconds until a channel whose secret did not resolve is tried again."""
+"""Seconds until a channel whose secret did not resolve is tried again by this process."""
+TURN_DELAY = 0.5
+"""Seconds until a delivery looks again whether its conversation was begun."""
 
 _log = logging.getLogger("tocsin")
 _outcomes = logging.getLogger("tocsin.deliveries")
 """How deliveries fare: a logger of its own, for whoever shows that otherwise."""
-
-
-@attrs.define(eq=False)
-class _Attempt:
-    claim: Claim
-    started: float
-    is_over: bool = False
-    is_abandoned: bool = False
-
-
-class _Lane:
-    """One channel: the claims that wait for a worker, and the workers."""
-
-    def __init__(self, name: str, provider: Provider, lock: threading.RLock) -> None:
-        self.name = name
-        self.provider = provider
-        self.concurrency = max(1, min(provider.concurrency, MAX_WORKERS))
-        self.arrived = threading.Condition(lock)
-        self.queue: deque[Claim] = deque()
-        self.running: list[_Attempt] = []
-        self.workers = 0
-        self.abandoned = 0
-
-    @property
-    def load(self) -> int:
-        return len(self.queue) + len(self.running)
-
-    @property
-    def free(self) -> int:
-        is_blocked = self.abandoned >= MAX_ABANDONED
-        return 0 if is_blocked else max(0, self.concurrency - self.load)
 
 
 class Courier:
@@ -96,10 +66,11 @@ class Courier:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._channels = tuple(channels)
         self._clock = clock
         self._chores = chores
         self._on_settled = on_settled
-        self.lease = max(LEASE, 2 * settings.timeout)
+        self._lease = max(LEASE, 2 * settings.timeout)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
@@ -110,8 +81,8 @@ class Courier:
         self._done = 0  # the last of these that was begun after it was asked, and done
         self._claiming = 0  # rounds that hold claims which are in no lane yet
         self._lanes = {
-            channel.name: _Lane(channel.name, channel.provider, self._lock)
-            for channel in channels
+            channel.name: Lane(channel, channel.provider, self._lock)
+            for channel in self._channels
             if channel.provider is not None
         }
         self._told: set[str] = set()
@@ -131,25 +102,13 @@ class Courier:
                 thread.start()
                 self._thread = thread
 
-    def has_room(self, channels: Iterable[str]) -> bool:
-        """Say whether deliveries to all of these channels could start at once."""
+    def wake(self, linger: float = LINGER) -> None:
+        """Look at the store so many seconds from now, or sooner."""
+        then = time.monotonic() + linger
+        if self._next_look <= then or not self._lanes:
+            return
         with self._lock:
-            lanes = [self._lanes.get(name) for name in channels]
-            return (
-                not self._is_stopping
-                and self._load() + len(lanes) <= MAX_WORKERS
-                and all(lane is not None and lane.free for lane in lanes)
-            )
-
-    def offer(self, claims: Iterable[Claim]) -> None:
-        """Take over deliveries that were claimed as they were submitted."""
-        with self._lock:
-            self._enqueue(claims)
-
-    def wake(self) -> None:
-        """Look at the store now."""
-        with self._lock:
-            self._next_look = 0.0
+            self._next_look = min(self._next_look, then)
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
@@ -160,13 +119,13 @@ class Courier:
             self._asked += 1
         while True:
             with self._lock:
-                self._next_chores = 0.0
-            self.wake()
+                self._next_chores = self._next_look = 0.0
+                self._changed.notify_all()
             if not self.is_running:
                 self._round()
             remaining = deadline - time.monotonic()
             if self._is_idle(max(0.05, remaining)):
-                return True
+                return not self._leaves_something()
             if remaining <= 0:
                 return False
             with self._lock:
@@ -188,10 +147,7 @@ class Courier:
     def _stop(self) -> list[Claim]:
         with self._lock:
             self._is_stopping = True
-            left = [claim for lane in self._lanes.values() for claim in lane.queue]
-            for lane in self._lanes.values():
-                lane.queue.clear()
-                lane.arrived.notify_all()
+            left = [claim for lane in self._lanes.values() for claim in lane.clear()]
             self._changed.notify_all()
         return left
 
@@ -200,11 +156,19 @@ class Courier:
             if self._load() or self._claiming or self._done < self._asked:
                 return False
             usable = [name for name, lane in self._lanes.items() if lane.free]
+        return not self._is_due(usable, timeout)
+
+    def _leaves_something(self) -> bool:
+        """Whether something is due on a channel that this process cannot use for now."""
+        blocked = [name for name, lane in self._lanes.items() if lane.is_blocked]
+        return bool(blocked) and self._is_due(blocked, TICK)
+
+    def _is_due(self, channels: list[str], timeout: float) -> bool:
         try:
-            due = self._store().next_due(usable, timeout=timeout)
+            due = self._store().next_due(channels, timeout=timeout)
         except StoreError:  # another process holds it: there may be something
-            return False
-        return due is None or due > self._clock()
+            return True
+        return due is not None and due <= self._clock()
 
     def _load(self) -> int:
         return sum(lane.load for lane in self._lanes.values())
@@ -237,6 +201,7 @@ class Courier:
         if time.monotonic() >= self._next_chores:  # last: they must not stop deliveries
             self._next_chores = time.monotonic() + TICK
             asked = self._asked
+            self._hand_over()
             if self._chores():
                 self._done = max(self._done, asked)
 
@@ -252,34 +217,46 @@ class Courier:
             wanted = {name: most for name, most in free.items() if most > 0}
             if wanted:
                 claims = self._store().claim(
-                    wanted, lease=self.lease, now=self._clock()
+                    wanted, lease=self._lease, now=self._clock()
                 )
         finally:
             with self._lock:
                 self._claiming -= 1
-                self._enqueue(claims)
+                for claim in claims:
+                    self._lanes[claim.channel].add(claim)
+                self._changed.notify_all()
         self._plan_next_look()
 
     def _plan_next_look(self) -> None:
         with self._lock:
             usable = [name for name, lane in self._lanes.items() if lane.free]
-        due = self._store().next_due(usable)
+        due = self._store().next_due(usable) if usable else None
         if due is not None:
-            again = time.monotonic() + max(0.0, due - self._clock())
-            with self._lock:
-                self._next_look = min(self._next_look, again)
+            self.wake(max(LINGER, due - self._clock()))
 
-    def _enqueue(self, claims: Iterable[Claim]) -> None:
-        for claim in claims:
-            lane = self._lanes[claim.channel]
-            lane.queue.append(claim)
-            lane.arrived.notify()
-        self._changed.notify_all()
+    def _hand_over(self) -> None:
+        """Give to its fallback what waits too long for a channel that fails."""
+        for channel in self._channels:
+            if channel.fallback:
+                lane = self._lanes.get(channel.name)
+                handed = self._store().hand_over(
+                    channel.name,
+                    channel.fallback,
+                    self._clock(),
+                    after=channel.fallback_after,
+                    is_broken=lane is None or lane.is_blocked,
+                )
+                if handed:
+                    _outcomes.warning(
+                        "%d deliveries to channel %r go to %r instead",
+                        *(handed, channel.name, channel.fallback),
+                    )
+                    self.wake(0)
 
     def _staff(self) -> None:
         """Start the workers that are missing."""
         for lane in self._lanes.values():
-            while self._hires(lane):
+            while self._has_desk() and lane.hires():
                 worker = threading.Thread(
                     target=self._work,
                     args=(lane,),
@@ -291,119 +268,137 @@ class Courier:
                 except RuntimeError:  # the interpreter is shutting down: work here
                     self._work(lane, patience=0)
 
-    def _hires(self, lane: _Lane) -> bool:
+    def _has_desk(self) -> bool:
         with self._lock:
-            if lane.workers >= min(lane.concurrency, lane.load) or not lane.queue:
-                return False
-            if sum(lane.workers for lane in self._lanes.values()) >= MAX_WORKERS:
-                return False
-            lane.workers += 1
-            return True
+            return sum(lane.workers for lane in self._lanes.values()) < MAX_WORKERS
 
-    def _work(self, lane: _Lane, patience: float = IDLE) -> None:
+    def _work(self, lane: Lane, patience: float = IDLE) -> None:
         session = Session(lane.provider, self._settings)
-        running: _Attempt | None = None
+        attempt: Attempt | None = None
         try:
-            while (running := self._next(lane, patience)) is not None:
-                self._carry_out(lane, session, running)
-                if running.is_abandoned:
+            while (attempt := lane.next(patience)) is not None:
+                self._carry_out(lane, session, attempt)
+                if attempt.is_abandoned:
                     return
         finally:
-            with self._lock:
-                if running is None or not running.is_abandoned:
-                    lane.workers -= 1
+            if attempt is None or not attempt.is_abandoned:
+                lane.dismiss()
             session.close()
 
-    def _next(self, lane: _Lane, patience: float) -> _Attempt | None:
-        """Wait for a claim for so many seconds; None ends the worker."""
-        with self._lock:
-            lane.arrived.wait_for(lambda: lane.queue or self._is_stopping, patience)
-            if not lane.queue:
-                return None
-            running = _Attempt(lane.queue.popleft(), time.monotonic())
-            lane.running.append(running)
-            return running
+    def _carry_out(self, lane: Lane, session: Session, attempt: Attempt) -> None:
+        result: AttemptResult | Turn | None = None
+        if not self._is_late(attempt.claim):
+            result = self._attempt(session, attempt.claim)
+        if lane.end(attempt):
+            try:
+                self._conclude(lane, attempt.claim, result)
+            finally:
+                lane.close(attempt)
+                self.wake(0)
 
-    def _carry_out(self, lane: _Lane, session: Session, running: _Attempt) -> None:
-        claim, now = running.claim, self._clock()
-        if (
-            claim.lease_until - now < self._settings.timeout + GRACE
-        ):  # it waited too long
-            result: AttemptResult | None = None
-        else:
-            result = session.attempt(claim, now)
-        with self._lock:
-            if running.is_abandoned:
-                lane.abandoned -= 1
-                return
-            running.is_over = True
-        try:
-            self._conclude(claim, result)
-        finally:
-            with self._lock:
-                lane.running.remove(running)
-                self.wake()
+    def _is_late(self, claim: Claim) -> bool:
+        """Whether it waited so long that its lease may end before the attempt does."""
+        left = claim.lease_until - self._clock()
+        return left < self._settings.timeout + GRACE
+
+    def _attempt(self, session: Session, claim: Claim) -> AttemptResult | Turn:
+        thread: Receipt | None = None
+        conversation = session.conversation(claim)
+        if conversation:
+            try:
+                turn = self._store().join(claim, conversation, self._clock())
+            except StoreError:  # the message matters more than its place
+                turn = Turn.BEGIN
+            if turn is Turn.WAIT:
+                return turn
+            thread = None if turn is Turn.BEGIN else turn
+        return session.attempt(claim, self._clock(), thread)
 
     def _reap(self) -> None:
         """Give up the workers that hang in an attempt."""
         overdue = time.monotonic() - self._settings.timeout - GRACE
-        hung: list[_Attempt] = []
-        with self._lock:
-            for lane in self._lanes.values():
-                for running in list(lane.running):
-                    if running.started < overdue and not running.is_over:
-                        running.is_abandoned = True
-                        lane.running.remove(running)
-                        lane.workers -= 1
-                        lane.abandoned += 1
-                        hung.append(running)
-        for running in hung:
-            seconds = f"{self._settings.timeout:g} s"
-            self._conclude(running.claim, Ambiguous(f"no answer within {seconds}"))
+        for lane in self._lanes.values():
+            for claim in lane.abandon(overdue):
+                reason = f"no answer within {self._settings.timeout:g} s"
+                self._conclude(lane, claim, Ambiguous(reason))
+                if lane.abandoned >= MAX_ABANDONED:
+                    self._tell_once(
+                        f"channel {lane.name!r} waits until an attempt that hangs ends"
+                    )
 
-    def _conclude(self, claim: Claim, result: AttemptResult | None) -> None:
+    def _conclude(
+        self, lane: Lane, claim: Claim, result: AttemptResult | Turn | None
+    ) -> None:
         """Write down what came of an attempt, and tell it."""
         try:
             if result is None:
                 self._store().release([claim], self._clock())
+            elif isinstance(result, Turn):
+                self._store().release([claim], self._clock(), delay=TURN_DELAY)
             elif isinstance(result, SecretUnavailable):
-                self._store().release(
-                    [claim], self._clock(), delay=UNAVAILABLE_DELAY, reason=str(result)
-                )
-                self._tell_once(f"channel {claim.channel!r} is out of order: {result}")
+                self._block(lane, claim, result)
             else:
-                self._settle(claim, result)
+                self._settle(lane, claim, result)
         except Exception as error:  # noqa: BLE001 - no outcome may cost us the worker
             # the lease runs out, and the delivery is made once more
             _log.warning("the outcome of %s is not kept: %s", claim.delivery_id, error)
         self._on_settled()
 
-    def _settle(self, claim: Claim, result: Receipt | DeliveryError) -> None:
+    def _block(self, lane: Lane, claim: Claim, error: SecretUnavailable) -> None:
+        """Leave a channel alone that this process cannot use: another one may."""
+        lane.blocked_until = time.monotonic() + UNAVAILABLE_DELAY
+        left = [claim, *lane.clear()]
+        self._store().release(left, self._clock(), reason=str(error))
+        self._tell_once(f"channel {claim.channel!r} is out of order: {error}")
+
+    def _settle(
+        self, lane: Lane, claim: Claim, result: Receipt | DeliveryError
+    ) -> None:
         import random
 
-        now = self._clock()
+        channel, now = lane.channel, self._clock()
+        give_up_after = self._settings.give_up_after
+        if channel.fallback:
+            give_up_after = min(give_up_after, channel.fallback_after)
         ending = outcome(
             result,
             claim.progress,
             now=now,
-            give_up_after=self._settings.give_up_after,
+            give_up_after=give_up_after,
             random=random.random,
         )
-        if self._store().settle(claim, ending, now):
-            self._tell(claim, ending)
+        settled = self._store().settle(claim, ending, now, fallback=channel.fallback)
+        if settled is not None:
+            self._tell(claim, ending, channel.fallback)
+            self._tell_circuit(claim.channel, settled)
 
-    def _tell(self, claim: Claim, ending: Outcome) -> None:
+    def _tell_circuit(self, channel: str, settled: Settled) -> None:
+        before, after = settled.before, settled.after
+        remedy = f" ({after.remedy})" if after.remedy else ""
+        if after.is_out_of_order and not before.is_out_of_order:
+            _outcomes.error(
+                "channel %r is out of order: %s%s; what goes there waits, and it is tried "
+                "every few minutes, or by `tocsin test`",
+                *(channel, after.reason, remedy),
+            )
+        elif after.is_failing and not before.is_failing:
+            _outcomes.warning(
+                "channel %r fails, and is tried with one delivery at a time: %s%s",
+                *(channel, after.reason, remedy),
+            )
+        elif before.is_failing and not after.is_failing:
+            _outcomes.warning("channel %r works again", channel)
+
+    def _tell(self, claim: Claim, ending: Outcome, fallback: str) -> None:
         if isinstance(ending, Delivered):
             _outcomes.debug("delivered %s", claim.delivery_id)
             return
         remedy = f" ({ending.remedy})" if ending.remedy else ""
         if isinstance(ending, Failed):
+            then = f"; it goes to {fallback!r} instead" if fallback else ""
             _outcomes.error(
-                "not delivered to channel %r: %s%s; `tocsin replay %s` tries again",
-                claim.channel,
-                ending.reason,
-                remedy,
-                claim.delivery_id,
+                "not delivered to channel %r: %s%s%s; `tocsin replay %s` tries again",
+                *(claim.channel, ending.reason, remedy, then, claim.delivery_id),
             )
         else:
             _outcomes.info(

@@ -13,70 +13,112 @@ if TYPE_CHECKING:
 
 MAX_WINDOWS = 10_000
 """Keys remembered; the oldest is forgotten first, and then asks the store again."""
+MEMORY = 10.0
+"""Seconds after which the store is asked again: what other processes admitted meanwhile,
+or ended, is known here so much later at most."""
+
+
+class _Key:
+    """What is remembered of a key."""
+
+    __slots__ = ("asked_at", "total", "window")
+
+    def __init__(self, window: Window, total: int, asked_at: float) -> None:
+        self.window = window
+        self.total = total
+        self.asked_at = asked_at
+
+
+class _Count:
+    """How many alerts of a key were suppressed, and since when."""
+
+    __slots__ = ("count", "since")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.since: float | None = None
+
+    def add(self, count: int, since: float | None) -> None:
+        self.count += count
+        if self.since is None or (since is not None and since < self.since):
+            self.since = since
+
+    @property
+    def value(self) -> Suppression:
+        return Suppression(self.count, self.since)
 
 
 class Gate:
     """Remembers the last admission of each key, and counts what it suppressed since.
 
     What it suppresses lies within the alert's own wait of an admission by this process, or
-    of one that the store told of; it does not see what other processes admit meanwhile.
-    Its counts are taken from it to be written down.
+    of one that the store told of. Its counts are taken from it to be written down.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal handler may raise an alert too
-        self._windows: dict[str, Window] = {}
-        self._totals: dict[str, int] = {}
-        self._unwritten: dict[str, Suppression] = {}
+        self._keys: dict[str, _Key] = {}
+        self._unwritten: dict[str, _Count] = {}
 
     def suppress(
         self, key: str, level: AlertLevel, wait_duration: float, now: float
-    ) -> float | None:
-        """Count the alert and return until when it is suppressed; None: ask the store."""
-        until = suppressed_until(self._windows.get(key), level, wait_duration, now)
-        if until is not None:
-            with self._lock:
-                self._add(key, Suppression(1, now))
-                self._totals[key] = self._totals.get(key, 0) + 1
-        return until
+    ) -> tuple[float, int] | None:
+        """Count the alert; return until when it is suppressed, and how many are by now.
 
-    def total(self, key: str) -> int:
-        """Return how many of this key are known to be suppressed since its admission."""
-        return self._totals.get(key, 0)
+        None: ask the store.
+        """
+        with self._lock:
+            known = self._keys.get(key)
+            if known is None or abs(now - known.asked_at) > MEMORY:
+                return None
+            until = suppressed_until(known.window, level, wait_duration, now)
+            if until is None:
+                return None
+            known.total += 1
+            self._add(key, 1, now)
+            return until, known.total
 
-    def remember(self, key: str, window: Window, suppressed: int = 0) -> None:
+    def remember(
+        self, key: str, window: Window, now: float, suppressed: int = 0
+    ) -> None:
         """Take note of an admission, and of how many were suppressed since."""
         with self._lock:
-            self._windows.pop(key, None)
-            self._windows[key] = window
-            self._totals[key] = suppressed
-            if len(self._windows) > MAX_WINDOWS:
-                oldest = next(iter(self._windows))
-                del self._windows[oldest]
-                self._totals.pop(oldest, None)
+            self._keys.pop(key, None)
+            self._keys[key] = _Key(window, suppressed, now)
+            if len(self._keys) > MAX_WINDOWS:
+                del self._keys[next(iter(self._keys))]
+
+    def forget(self, key: str) -> None:
+        """Ask the store next time."""
+        with self._lock:
+            self._keys.pop(key, None)
 
     def take(self, key: str) -> Suppression:
         """Hand over the unwritten count of one key."""
         with self._lock:
-            return self._unwritten.pop(key, NONE_SUPPRESSED)
+            count = self._unwritten.pop(key, None)
+        return NONE_SUPPRESSED if count is None else count.value
 
     def take_all(self) -> dict[str, Suppression]:
         """Hand over every unwritten count."""
         with self._lock:
             taken, self._unwritten = self._unwritten, {}
-        return taken
+        return {key: count.value for key, count in taken.items()}
 
     def give_back(self, suppressed: dict[str, Suppression]) -> None:
         """Take counts back that could not be written."""
         with self._lock:
             for key, more in suppressed.items():
                 if more.count:
-                    self._add(key, more)
+                    self._add(key, more.count, more.since)
 
-    def _add(self, key: str, more: Suppression) -> None:
-        self._unwritten[key] = self._unwritten.get(key, NONE_SUPPRESSED) + more
-        if len(self._unwritten) > MAX_WINDOWS:  # the store has been down for long
-            del self._unwritten[next(iter(self._unwritten))]
+    def _add(self, key: str, count: int, since: float | None) -> None:
+        known = self._unwritten.get(key)
+        if known is None:
+            known = self._unwritten[key] = _Count()
+            if len(self._unwritten) > MAX_WINDOWS:  # the store has been down for long
+                del self._unwritten[next(iter(self._unwritten))]
+        known.add(count, since)
 
     def after_fork_in_child(self) -> None:
         """Keep the windows; the counts are the parent's to write."""

@@ -1,4 +1,4 @@
-"""The only sequencer of the raise path: throttle, route, submit; it owns the spill."""
+"""The life of a notifier: it owns the intake, the store and the courier."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import threading
 import time
 import weakref
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -19,30 +18,22 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._alert import new_id
-from tocsin._attachment import copy_all
 from tocsin._courier import Courier
-from tocsin._errors import StoreBusy, StoreError, StoreFull
-from tocsin._gate import Gate
-from tocsin._results import (
-    Admitted,
-    Deferred,
-    Disabled,
-    Refused,
-    Result,
-    Suppressed,
-    Unrouted,
-)
-from tocsin._routing import plan
+from tocsin._errors import StoreBusy, StoreError
+from tocsin._intake import Intake
+from tocsin._mode import Mode
+from tocsin._results import Disabled
 from tocsin._spill import MemorySpill, Spill
-from tocsin._store import PATIENCE, Granted, Known, Status, Submission, Withheld
+from tocsin._store import PATIENCE, Status
 from tocsin._text import storable
-from tocsin._throttle import NONE_SUPPRESSED, Window, throttle_key, title_of
+from tocsin._throttle import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from tocsin._alert import Alert, Origin
+    from tocsin._results import Result
     from tocsin._settings import Settings
     from tocsin._store import DeliveryRecord, SuppressedKey
     from tocsin._store.sqlite import SqliteStore
@@ -52,35 +43,6 @@ _PRUNE_EVERY = 3600.0  # seconds
 T = TypeVar("T")
 
 _log = logging.getLogger("tocsin")
-
-
-class Mode(Enum):
-    """What a notifier does with an alert."""
-
-    ONLINE = "online"
-    """Keep it and deliver it."""
-    OFFLINE = "offline"
-    """Keep it; whoever is online with this configuration delivers it later."""
-    DISABLED = "disabled"
-    """Nothing."""
-
-    @classmethod
-    def parse(cls, mode: Mode | str | None) -> Mode:
-        """Return the mode; None means `TOCSIN_MODE`, and that defaults to online.
-
-        Raises:
-            ValueError: It names no mode.
-
-        """
-        if isinstance(mode, cls):
-            return mode
-        named = mode if mode is not None else os.environ.get("TOCSIN_MODE") or "online"
-        try:
-            return cls(str(named).lower())
-        except ValueError:
-            raise ValueError(
-                f"mode must be 'online', 'offline' or 'disabled', not {named!r}"
-            ) from None
 
 
 class Notifier:
@@ -110,17 +72,20 @@ class Notifier:
         self.mode = Mode.parse(mode)
         self._clock = clock
         self._state_dir = places.state_dir(settings.state_dir)
-        self._gate = Gate()
-        self._spill = self._new_spill()
         self._store: SqliteStore | None = None
-        self._lost = 0
         self._pruned_at = 0.0
+        self.intake = Intake(
+            settings,
+            store=self.store,
+            spill=self._new_spill(),
+            on_kept=self._note_kept,
+            waiter=self._waiter,
+        )
         self._begin()
         _notifiers.add(self)
 
     def _begin(self) -> None:
         self._opening = threading.RLock()
-        self._writing = threading.RLock()
         self._settled = threading.Condition()
         self._is_used = False
         self._courier = self._new_courier()
@@ -181,7 +146,7 @@ class Notifier:
             ConfigError: The team is unknown, or the user is not among its members.
 
         """
-        self.settings.check(self._placed(origin))
+        self.settings.check(self.placed(origin))
 
     def start(self) -> None:
         """Deliver in the background from now on, beginning with what was left over."""
@@ -211,30 +176,18 @@ class Notifier:
         if self.mode is Mode.DISABLED:
             return Disabled()
         now = self._clock()
-        origin = self._placed(alert.origin, team, project)
+        origin = self.placed(alert.origin, team=team, project=project)
         self.settings.check(origin)
-        alert_here = (
-            alert if origin is alert.origin else attrs.evolve(alert, origin=origin)
+        here = attrs.evolve(
+            alert,
+            origin=origin,
+            id=alert.id or new_id(),
+            created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
         )
-        try:
-            return self._raise(alert_here, now)
-        except Exception as error:  # noqa: BLE001 - ours or a disk's: never the caller's
-            _log.debug("an alert could not be kept", exc_info=True)
-            return self._refuse(f"{type(error).__name__}: {error}")
+        return self.intake.take(here, now, is_new=not alert.id)
 
-    def _raise(self, alert: Alert, now: float) -> Result:
-        channels = plan(alert, self.settings.subscriptions)
-        key = throttle_key(alert)
-        if channels:  # what goes nowhere is recorded, whatever window is open
-            until = self._gate.suppress(key, alert.level, alert.wait_duration, now)
-            if until is not None:
-                moment = datetime.fromtimestamp(until, UTC)
-                return Suppressed(count=self._gate.total(key), until=moment)
-        return self._submit(key, _with_copies(_stamped(alert, now)), channels, now)
-
-    def _placed(self, origin: Origin, team: str = "", project: str = "") -> Origin:
-        if origin.user and origin.host and not (team or project):
-            return origin
+    def placed(self, origin: Origin, *, team: str = "", project: str = "") -> Origin:
+        """Return the origin with the user, the host and what else is given filled in."""
         return attrs.evolve(
             origin,
             user=origin.user or self.settings.user,
@@ -243,85 +196,14 @@ class Notifier:
             project=project or origin.project,
         )
 
-    def _submit(
-        self, key: str, alert: Alert, channels: tuple[str, ...], now: float
-    ) -> Result:
-        suppressed = self._gate.take(key) if channels else NONE_SUPPRESSED
-        submission = Submission(
-            alert=alert,
-            key=key,
-            plan=channels,
-            suppressed=suppressed,
-            lease=self._courier.lease if self._may_lease(channels) else 0.0,
-        )
-        deadline = time.monotonic() + self.settings.submit_timeout
-        verdict: Granted | Withheld | Known | None = None
-        try:
-            store = self.store(self.settings.submit_timeout)
-            left = max(0.0, deadline - time.monotonic())
-            verdict = store.submit(submission, now, timeout=left)
-        except StoreFull as error:
-            return self._refuse(str(error))
-        except StoreError as error:
-            return self._defer(key, alert, channels, error)
-        finally:
-            if verdict is None or isinstance(verdict, Known):  # nobody took the count
-                self._gate.give_back({key: suppressed})
-        return self._answer(key, alert, channels, verdict)
+    def now(self) -> float:
+        """Return the time by this notifier's clock."""
+        return self._clock()
 
-    def _may_lease(self, channels: tuple[str, ...]) -> bool:
-        return self.mode is Mode.ONLINE and self._courier.has_room(channels)
-
-    def _answer(
-        self,
-        key: str,
-        alert: Alert,
-        channels: tuple[str, ...],
-        verdict: Granted | Withheld | Known,
-    ) -> Result:
-        self.start()
-        if isinstance(verdict, Known):
-            return self._admitted(alert, verdict.channels)
-        if isinstance(verdict, Withheld):
-            self._gate.remember(key, verdict.window, verdict.suppressed.count)
-            until = datetime.fromtimestamp(verdict.until, UTC)
-            return Suppressed(count=verdict.suppressed.count, until=until)
-        if verdict.window is not None:
-            self._gate.remember(key, verdict.window)
-        self._courier.offer(verdict.claims)
-        if len(verdict.claims) < len(channels):
-            self._courier.wake()
-        return self._admitted(alert, channels, verdict.suppressed.count)
-
-    def _admitted(
-        self, alert: Alert, channels: tuple[str, ...], suppressed: int = 0
-    ) -> Result:
-        if not channels:
-            return Unrouted(alert_id=alert.id)
-        return Admitted(
-            alert_id=alert.id,
-            channels=channels,
-            suppressed=suppressed,
-            wait=self._waiter(alert.id),
-        )
-
-    def _defer(
-        self, key: str, alert: Alert, channels: tuple[str, ...], error: StoreError
-    ) -> Result:
-        try:
-            self._spill.write(alert)
-        except OSError as spilled:
-            return self._refuse(f"{error}; and the alert cannot be spilled: {spilled}")
-        if channels:
-            self._gate.remember(key, Window(self._clock(), alert.level))
-        self._use()
-        self._courier.start()
-        return Deferred(alert_id=alert.id, wait=self._waiter(alert.id))
-
-    def _refuse(self, reason: str) -> Refused:
-        self._lost += 1
-        _log.error("an alert is lost (%d so far): %s", self._lost, reason)
-        return Refused(reason=reason)
+    def _note_kept(self) -> None:
+        if not self._courier.is_running:
+            self.start()
+        self._courier.wake()
 
     def store(self, timeout: float = PATIENCE) -> SqliteStore:
         """Return the store; it is opened at its first use.
@@ -354,7 +236,7 @@ class Notifier:
                     "%s; make the folder writable, or set TOCSIN_STATE_DIR to another",
                     error,
                 )
-                self._spill = MemorySpill()
+                self.intake.spill = MemorySpill()
         return self._open_at(places.MEMORY, timeout)
 
     def _open_at(self, path: str, timeout: float) -> SqliteStore:
@@ -374,35 +256,13 @@ class Notifier:
 
     def _do_chores(self) -> bool:
         """Write counts, adopt what was spilled, prune; say whether nothing is left."""
-        self._write_counts()
-        with contextlib.suppress(StoreFull):  # they wait until there is room
-            self._spill.adopt(self._adopt)
+        self.intake.write_counts()
         now = self._clock()
+        self.intake.adopt(now)
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
             self.store().prune(now - self.settings.retention)
-        return self._spill.is_empty
-
-    def _write_counts(self, timeout: float = PATIENCE) -> None:
-        with self._writing:  # so that whoever asks next finds them written
-            counts = self._gate.take_all()
-            if not counts:
-                return
-            try:
-                self.store(timeout).count(counts, timeout=timeout)
-            except BaseException:
-                self._gate.give_back(counts)
-                raise
-
-    def _adopt(self, alert: Alert) -> None:
-        submission = Submission(
-            alert=alert,
-            key=throttle_key(alert),
-            plan=plan(alert, self.settings.subscriptions),
-            is_adopted=True,
-        )
-        self.store().submit(submission, self._clock(), timeout=PATIENCE)
-        self._courier.wake()
+        return self.intake.spill.is_empty
 
     def _note_settled(self) -> None:
         with self._settled:
@@ -449,7 +309,7 @@ class Notifier:
         limit = PATIENCE if timeout is None else timeout
 
         def ask() -> list[SuppressedKey]:
-            self._write_counts(limit)
+            self.intake.write_counts(limit)
             return self.store(limit).untold(timeout=limit)
 
         return [
@@ -488,7 +348,7 @@ class Notifier:
             self._quietly(lambda: courier.close(limit))
         if self._store is not None:
             remaining = max(0.05, deadline - time.monotonic())
-            self._quietly(lambda: self._write_counts(remaining))
+            self._quietly(lambda: self.intake.write_counts(remaining))
             self._store.close()
         self._is_used = False
 
@@ -508,28 +368,10 @@ class Notifier:
             self.close(self.settings.flush_timeout)
 
     def _after_fork_in_child(self) -> None:
-        self._gate.after_fork_in_child()
-        self._spill.after_fork_in_child()
+        self.intake.after_fork_in_child()
         if self._store is not None and self._store.path == places.MEMORY:
             self._store = None
         self._begin()
-
-
-def _stamped(alert: Alert, now: float) -> Alert:
-    return attrs.evolve(
-        alert,
-        id=alert.id or new_id(),
-        created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
-    )
-
-
-def _with_copies(alert: Alert) -> Alert:
-    if not alert.attachments:
-        return alert
-    copies, left_out = copy_all(alert.attachments)
-    told = [f"(attachment left out: {reason})" for reason in left_out]
-    text = "\n\n".join(filter(None, [alert.text, *told]))
-    return attrs.evolve(alert, attachments=copies, text=text)
 
 
 _notifiers: weakref.WeakSet[Notifier] = weakref.WeakSet()

@@ -35,6 +35,10 @@ class Circumstances:
     now: datetime
     suppressed: int = 0
     suppressed_since: datetime | None = None
+    note: str = ""
+    """What else there is to say."""
+    raised_at: datetime | None = None
+    """When the alert was raised that this one says is over."""
 
 
 _REASON = 200  # characters of why a template failed
@@ -116,6 +120,10 @@ def _notes(alert: Alert, circumstances: Circumstances) -> tuple[str, ...]:
     happened = alert.created_at or circumstances.now
     if circumstances.now - happened > LATE_AFTER:
         notes.append(f"Delivered late: it happened at {_moment(happened)}.")
+    if circumstances.raised_at is not None:
+        notes.append(f"It was raised at {_moment(circumstances.raised_at)}.")
+    if circumstances.note:
+        notes.append(clean_line(circumstances.note))
     return tuple(notes)
 
 

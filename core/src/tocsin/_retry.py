@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tocsin._errors import Ambiguous, DeliveryError, RetryLater
+from tocsin._errors import Ambiguous, DeliveryError, OutOfOrder, RetryLater
 from tocsin._provider import Receipt
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class Pending:
     ambiguous: bool = False
     hold_until: float | None = None
     """The service asked that nothing be sent to the channel before."""
+    blames_channel: bool = False
+    """The next delivery would fare no better."""
+    is_out_of_order: bool = False
+    """Nor would any until a person mends the channel."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +53,10 @@ class Failed:
 
     reason: str
     remedy: str = ""
+    blames_channel: bool = False
+    """The next delivery would fare no better."""
+    is_out_of_order: bool = False
+    """Nor would any until a person mends the channel."""
 
 
 Outcome = Delivered | Pending | Failed
@@ -63,6 +71,8 @@ class Progress:
     ambiguous: int
     """How many earlier attempts may have arrived."""
     first_attempt_at: float
+    is_probe: bool = False
+    """It is tried on a channel that fails, to find out whether that still does."""
     state: Mapping[str, object] = attrs.field(factory=dict)
 
 
@@ -81,6 +91,9 @@ def outcome(
     """
     if isinstance(result, Receipt):
         return Delivered(result)
+    is_old = now >= progress.first_attempt_at + give_up_after
+    if isinstance(result, OutOfOrder):
+        return _out_of_order(result, now, is_kept=progress.is_probe and not is_old)
     if not isinstance(result, RetryLater | Ambiguous):
         return Failed(reason=result.reason, remedy=result.remedy)
     ambiguous = isinstance(result, Ambiguous)
@@ -88,18 +101,23 @@ def outcome(
         return Failed(
             reason=f"{result.reason} ({MAX_AMBIGUOUS} times: it may have arrived)",
             remedy=result.remedy,
+            blames_channel=True,
         )
     after = _after(result)
     pause = backoff(progress.attempt, random)
     if ambiguous and progress.ambiguous:  # outlast an outage: the next is the last one
         pause = MAX_BACKOFF * (1 + random()) / 2
     due = now + max(after or 0.0, pause)
-    if after == 0 and result.state is not None and result.state != progress.state:
+    has_other_form = (
+        after == 0 and result.state is not None and result.state != progress.state
+    )
+    if has_other_form:
         due = now  # the provider has another form to try; without one, 0 s would spin
     if due > progress.first_attempt_at + give_up_after:
         return Failed(
             reason=f"{result.reason} (given up after {_span(give_up_after)})",
             remedy=result.remedy,
+            blames_channel=True,
         )
     return Pending(
         due=due,
@@ -108,6 +126,16 @@ def outcome(
         state=progress.state if result.state is None else result.state,
         ambiguous=ambiguous,
         hold_until=due if after else None,
+        blames_channel=not after and not has_other_form,
+    )
+
+
+def _out_of_order(result: OutOfOrder, now: float, *, is_kept: bool) -> Outcome:
+    """Fail the delivery that finds out; those that only find it unchanged are kept."""
+    if not is_kept:
+        return Failed(reason=result.reason, remedy=result.remedy, is_out_of_order=True)
+    return Pending(
+        due=now, reason=result.reason, remedy=result.remedy, is_out_of_order=True
     )
 
 

@@ -1,4 +1,4 @@
-"""Which channels does an alert go to? Pure."""
+"""Which channels does an alert go to, and when? Pure."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tocsin._alert import Alert
+    from tocsin._quiet import QuietHours
 
 
 class Scope(Enum):
@@ -46,6 +47,13 @@ class Subscription:
     """Patterns such as ``prod-*``: one of them must match the alert's project."""
     tags: tuple[str, ...] = attrs.field(default=(), converter=_names)
     """Patterns: one of them must match one of the alert's tags. None: any alert."""
+    quiet_hours: QuietHours | None = None
+    """When alerts are held until those hours end."""
+    quiet_max_level: AlertLevel = attrs.field(default=AlertLevel.WARN, converter=_level)
+    """The highest level that is held; what is worse goes at once."""
+    digest: float = 0.0
+    """Seconds for which alerts are gathered after one that went at once; then they go as
+    one message. 0: each goes by itself."""
 
     def objection(self, alert: Alert) -> str:
         """Return why this alert is not let through, or ``""`` when it is."""
@@ -64,17 +72,56 @@ class Subscription:
             return f"it has none of the tags {_listed(self.tags)}"
         return ""
 
+    def held_until(self, level: AlertLevel, now: float) -> float:
+        """Return the end of the quiet hours that hold an alert of this level; 0: none."""
+        if self.quiet_hours is None or level > self.quiet_max_level:
+            return 0.0
+        return self.quiet_hours.until(now) or 0.0
 
-def plan(alert: Alert, subscriptions: Iterable[Subscription]) -> tuple[str, ...]:
-    """Return the channels that get the alert, each once, in the order of the wishes."""
-    return tuple(
-        dict.fromkeys(
-            channel
-            for subscription in subscriptions
-            if not subscription.objection(alert)
-            for channel in subscription.channels
-        )
-    )
+
+@attrs.frozen(order=True)
+class Route:
+    """A channel that gets an alert, and when. The sooner of two is the lesser."""
+
+    channel: str = attrs.field(order=False)
+    not_before: float = 0.0
+    """Seconds since the epoch; 0: at once."""
+    digest: float = 0.0
+    """Seconds; see `Subscription.digest`."""
+
+
+def matching(
+    alert: Alert, subscriptions: Iterable[Subscription]
+) -> tuple[Subscription, ...]:
+    """Return the subscriptions that let the alert through.
+
+    It depends on the alert's origin, kind, level and tags, and on nothing else.
+    """
+    return tuple(wish for wish in subscriptions if not wish.objection(alert))
+
+
+def routes(
+    wishes: Iterable[Subscription], level: AlertLevel, now: float
+) -> tuple[Route, ...]:
+    """Return where an alert goes that all of these let through, in the order of the wishes.
+
+    A channel that several of them name gets the alert once: as soon as one of them says.
+    """
+    found: dict[str, Route] = {}
+    for wish in wishes:
+        held_until = wish.held_until(level, now)
+        for channel in wish.channels:
+            route = Route(channel, not_before=held_until, digest=wish.digest)
+            known = found.get(channel)
+            found[channel] = route if known is None else min(known, route)
+    return tuple(found.values())
+
+
+def plan(
+    alert: Alert, subscriptions: Iterable[Subscription], now: float
+) -> tuple[Route, ...]:
+    """Return the channels that get the alert, each once, and when."""
+    return routes(matching(alert, subscriptions), alert.level, now)
 
 
 def _matches(words: Iterable[str], patterns: Iterable[str]) -> bool:

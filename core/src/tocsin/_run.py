@@ -8,12 +8,21 @@ import os
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from tocsin import _places as places
-from tocsin._alert import Alert, AlertLevel, Origin
+from tocsin._alert import (
+    DEFAULT_WAIT_DURATION,
+    RESOLVED,
+    Alert,
+    AlertLevel,
+    Origin,
+    new_id,
+)
 from tocsin._errors import ConfigError, RunFinished, printed
-from tocsin._notifier import Mode, Notifier
+from tocsin._mode import Mode
+from tocsin._notifier import Notifier
 from tocsin._results import Disabled
 from tocsin._settings import Settings
 from tocsin._terminal import echo, say
@@ -43,7 +52,7 @@ class Run:
         self._tags = tuple(tags)
         self._is_finished = False
         self._is_crashed = False
-        self.origin = origin
+        self.origin = notifier.placed(origin)
 
     @property
     def id(self) -> str:
@@ -87,6 +96,16 @@ class Run:
                 f"the run {self.name} is finished: raise alerts before finish(), or start "
                 "another run with tocsin.init()"
             )
+        now, intake = self._notifier.now(), self._notifier.intake
+        call = None
+        if type(title) is str is type(text) and tags == () == attachments:
+            # what its answer depends on: one like it may be suppressed without more ado
+            call = (self.origin, title, key, level, kind)
+            wait = DEFAULT_WAIT_DURATION if wait_duration is None else wait_duration
+            if isinstance(wait, float | int) and wait > 0:
+                suppressed = intake.glance(call, wait, now)
+                if suppressed is not None:
+                    return suppressed
         alert = Alert(
             title,
             text,
@@ -99,11 +118,27 @@ class Run:
             url=url,
             attachments=attachments,
             origin=self.origin,
+            id=new_id(),
+            created_at=datetime.fromtimestamp(now, UTC),
         )
-        result = self._notifier.notify(alert)
+        result = intake.take(alert, now, is_new=True, call=call)
         if not self._notifier.settings.channels:
             echo(alert, where_to_configure=self._where_to_configure())
         return result
+
+    def resolve(self, key_or_title: str, text: str = "") -> Result:
+        """Say that what an alert of this run told of is over.
+
+        The channels that had the last alert of this key, or title, are told; its window
+        closes, so that the next one like it is admitted. With no such alert nothing
+        happens, and the result is `Unrouted`.
+
+        Raises:
+            TypeError: The key, title or text is no ``str``.
+            RunFinished: `finish` was called.
+
+        """
+        return self.alert(key_or_title, text, kind=RESOLVED)
 
     @staticmethod
     def _where_to_configure() -> str:
@@ -294,6 +329,16 @@ def alert(
         url=url,
         attachments=attachments,
     )
+
+
+def resolve(key_or_title: str, text: str = "") -> Result:
+    """Say that what an alert of the current run told of is over; see `Run.resolve`.
+
+    Raises:
+        TypeError: The key, title or text is no ``str``.
+
+    """
+    return _run().resolve(key_or_title, text)
 
 
 def _run() -> Run:

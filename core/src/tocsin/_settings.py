@@ -27,6 +27,11 @@ class Channel:
     provider: Provider | None
     """None when the plugin is broken: then `problem` says how."""
     problem: str = ""
+    fallback: str = ""
+    """The channel that gets what ends as failed here, or is tried for too long."""
+    fallback_after: float = 600.0
+    """Seconds from a delivery's first attempt, or for which the channel has failed while
+    it waited, after which it goes to the fallback."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -110,13 +115,18 @@ class Settings:
             yield Problem(
                 self.source, "timeout", "an attempt needs more than 0 seconds"
             )
+        for name, channel in self.channels.items():
+            key, other = f"channels.{name}.fallback", channel.fallback
+            if other == name:
+                yield Problem(self.source, key, "a channel is not its own fallback")
+            elif other and other not in self.channels:
+                message = f"no channel {other!r}: {nearest(other, self.channels)}"
+                yield Problem(self.source, key, message)
         for wish in self.subscriptions:
             key = f"{wish.scope.value} {wish.owner}".strip()
-            for channel in wish.channels:
-                if channel not in self.channels:
-                    message = (
-                        f"no channel {channel!r}: {nearest(channel, self.channels)}"
-                    )
+            for name in wish.channels:
+                if name not in self.channels:
+                    message = f"no channel {name!r}: {nearest(name, self.channels)}"
                     yield Problem(self.source, key, message)
             if wish.scope is Scope.TEAM and wish.owner not in self.teams:
                 message = f"no team {wish.owner!r}: {nearest(wish.owner, self.teams)}"

@@ -48,6 +48,19 @@ class Wish:
     min_level: AlertLevel = AlertLevel.INFO
     projects: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ()
+    quiet_hours: tuple[str, ...] = ()
+    time_zone: str = ""
+    quiet_max_level: AlertLevel = AlertLevel.WARN
+    digest: Duration = Duration(0.0)
+
+
+@attrs.frozen
+class ChannelTable:
+    """The keys of ``[channels.NAME]`` that are not the provider's."""
+
+    provider: str
+    fallback: str = ""
+    fallback_after: Duration | None = None
 
 
 @attrs.frozen

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
-    from tocsin._alert import Alert, AlertLevel
+    from tocsin._alert import Alert, AlertLevel, Origin
 
 CLOCK_SKEW = 10.0
 """Seconds. Two processes read their clocks before they take turns at the store, and two
@@ -21,6 +22,8 @@ class Window:
 
     admitted_at: float
     level: AlertLevel
+    closes_at: float | None = None
+    """When it ends whatever the wait: that of a silence, under which it was opened."""
 
 
 @attrs.frozen
@@ -44,11 +47,13 @@ def throttle_key(alert: Alert) -> str:
     It is user, team, project, scope (the job, else the run), and the alert's own key or
     else its title. It is ASCII, whatever the title.
     """
-    origin = alert.origin
+    return f"{_key_head(alert.origin)}, {json.dumps(alert.key or alert.title)}]"
+
+
+@functools.lru_cache(maxsize=64)
+def _key_head(origin: Origin) -> str:
     scope = origin.job or origin.run
-    return json.dumps(
-        [origin.user, origin.team, origin.project, scope, alert.key or alert.title]
-    )
+    return json.dumps([origin.user, origin.team, origin.project, scope])[:-1]
 
 
 def title_of(key: str, scope: str) -> str | None:
@@ -62,12 +67,18 @@ def suppressed_until(
 ) -> float | None:
     """Return until when this alert is suppressed, or None when it is admitted.
 
-    It is admitted when nothing was before; when its *own* wait is over; when its level is
-    higher than the last admitted one's; or when the last admission lies in the future.
+    It is admitted when nothing was before; when its *own* wait is over, or the silence in
+    which the last one was admitted; when its level is higher than the last admitted one's;
+    or when the last admission lies in the future.
     """
-    if window is None or wait_duration == 0 or level > window.level:
+    if window is None or wait_duration == 0:
+        return None
+    if level is not window.level and level > window.level:
         return None
     elapsed = now - window.admitted_at
     if elapsed >= wait_duration or elapsed < -CLOCK_SKEW:
         return None
-    return window.admitted_at + wait_duration
+    until = window.admitted_at + wait_duration
+    if window.closes_at is None:
+        return until
+    return min(until, window.closes_at) if now < window.closes_at else None

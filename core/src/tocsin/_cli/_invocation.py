@@ -13,7 +13,8 @@ from tocsin import _places as places
 from tocsin._cli._screen import Screen
 from tocsin._cli._state import State
 from tocsin._errors import ConfigError
-from tocsin._notifier import Mode, Notifier
+from tocsin._mode import Mode
+from tocsin._notifier import Notifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

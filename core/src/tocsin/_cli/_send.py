@@ -31,7 +31,7 @@ from tocsin._cli._outcomes import (
 )
 from tocsin._cli._route import explain
 from tocsin._cli._screen import line, remedy_line
-from tocsin._notifier import Mode
+from tocsin._mode import Mode
 from tocsin._results import (
     Admitted,
     Deferred,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin import _places as places
-from tocsin._notifier import Mode, Notifier
+from tocsin._mode import Mode
+from tocsin._notifier import Notifier
 from tocsin._spill import waiting_files
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tocsin._cli._state import State
-    from tocsin._store import Namespace
-    from tocsin._store.sqlite import Standing
+    from tocsin._store import Namespace, Standing
 
 _REMOTE = re.compile(
     r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|fuse(\..+)?"

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from tocsin._cli._screen import Screen
     from tocsin._notifier import Notifier
-    from tocsin._store import DeliveryRecord
-    from tocsin._store.sqlite import Standing
+    from tocsin._store import DeliveryRecord, Standing
 
 _SLICE = 0.2  # seconds between two looks at how far it is
 _PATIENCE = 1.0  # seconds that people wait before they want to see how far it is

@@ -10,87 +10,14 @@ import weakref
 from typing import TYPE_CHECKING
 
 from tocsin._errors import StoreBusy, StoreError
+from tocsin._store import _schema as schema
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x746F6373  # "tocs", so that file(1) and we know the file again
-
 _CLOSING = 0.2  # seconds that closing waits for another thread
-
-_SCHEMA = """
-CREATE TABLE alerts (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL,
-    namespace TEXT NOT NULL,
-    submitted_at REAL NOT NULL,
-    suppressed INTEGER NOT NULL,
-    suppressed_since REAL,
-    envelope TEXT NOT NULL,
-    UNIQUE (id, namespace)
-);
-CREATE INDEX alerts_submitted ON alerts (namespace, submitted_at);
-CREATE TABLE attachments (
-    alert INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    content BLOB NOT NULL,
-    PRIMARY KEY (alert, position)
-) WITHOUT ROWID;
--- due is when it may be claimed next: for a claimed one, when its lease runs out
-CREATE TABLE deliveries (
-    alert INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    namespace TEXT NOT NULL,
-    channel TEXT NOT NULL,
-    status TEXT NOT NULL,
-    due REAL,
-    token INTEGER NOT NULL DEFAULT 0,
-    claims INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    ambiguous INTEGER NOT NULL DEFAULT 0,
-    first_attempt_at REAL,
-    settled_at REAL,
-    state TEXT NOT NULL DEFAULT '{}',
-    receipt TEXT,
-    reason TEXT NOT NULL DEFAULT '',
-    remedy TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (alert, position)
-) WITHOUT ROWID;
-CREATE INDEX deliveries_due ON deliveries (namespace, channel, due)
-    WHERE status = 'pending';
-CREATE INDEX deliveries_failed ON deliveries (namespace, alert)
-    WHERE status = 'failed';
-CREATE TABLE windows (
-    namespace TEXT NOT NULL,
-    key TEXT NOT NULL,
-    admitted_at REAL NOT NULL,
-    level TEXT NOT NULL,
-    suppressed INTEGER NOT NULL DEFAULT 0,
-    suppressed_since REAL,
-    PRIMARY KEY (namespace, key)
-) WITHOUT ROWID;
-CREATE TABLE adopted (
-    id TEXT NOT NULL,
-    namespace TEXT NOT NULL,
-    at REAL NOT NULL,
-    PRIMARY KEY (id, namespace)
-) WITHOUT ROWID;
-CREATE TABLE holds (
-    namespace TEXT NOT NULL,
-    channel TEXT NOT NULL,
-    until REAL NOT NULL,
-    PRIMARY KEY (namespace, channel)
-) WITHOUT ROWID;
-CREATE TABLE namespaces (
-    namespace TEXT PRIMARY KEY,
-    config TEXT NOT NULL,
-    seen_at REAL NOT NULL
-) WITHOUT ROWID;
-"""
+_PATIENT = 1.0  # seconds that a caller must have who changes the tables of an old file
 
 
 class Database:
@@ -101,6 +28,7 @@ class Database:
         self._lock = threading.RLock()
         self._is_in_use = False
         self._connection: sqlite3.Connection | None = None
+        self._allowed = -1  # milliseconds that SQLite may wait for another process
         _databases.add(self)
 
     @contextlib.contextmanager
@@ -112,23 +40,74 @@ class Database:
             StoreError: The database cannot be read or written.
 
         """
-        with self._ready(timeout) as connection:
-            try:  # an interrupt may come between any two steps
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a full disk has rolled back already
-                    connection.execute("ROLLBACK")
-                raise
+        deadline = time.monotonic() + timeout
+        self._enter(timeout)
+        try:  # an interrupt may come between any two steps
+            connection = self._opened(deadline)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            self._raise_ours(error)
+            raise
+        finally:
+            self._leave()
 
     @contextlib.contextmanager
     def reading(self, timeout: float) -> Iterator[sqlite3.Connection]:
         """Read within `timeout` seconds; raises as `transaction` does."""
-        with self._ready(timeout) as connection:
-            yield connection
+        deadline = time.monotonic() + timeout
+        self._enter(timeout)
+        try:
+            yield self._opened(deadline)
+        except BaseException as error:
+            self._raise_ours(error)
+            raise
+        finally:
+            self._leave()
+
+    def _enter(self, timeout: float) -> None:
+        if not self._lock.acquire(timeout=timeout):
+            raise StoreBusy(f"another thread holds {self.path}")
+        if self._is_in_use:
+            self._lock.release()
+            raise StoreBusy(f"this very thread uses {self.path}: a signal handler came")
+        self._is_in_use = True
+
+    def _leave(self) -> None:
+        self._is_in_use = False
+        self._lock.release()
+
+    def _opened(self, deadline: float) -> sqlite3.Connection:
+        if self._connection is None:
+            self._allowed = -1
+            self._connection = _connect(self.path, deadline)
+        milliseconds = max(0, int((deadline - time.monotonic()) * 1000))
+        if milliseconds != self._allowed:  # asking for it costs microseconds
+            self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._allowed = milliseconds
+        return self._connection
+
+    def _roll_back(self) -> None:
+        import sqlite3
+
+        # a full disk has rolled back already; what fails now is told by the first error
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _raise_ours(self, error: BaseException) -> None:
+        """Raise our own error for one of SQLite's; any other is left as it is."""
+        import sqlite3
+
+        if not isinstance(error, sqlite3.Error):
+            return
+        if _is_busy(error):
+            raise StoreBusy(f"another process holds {self.path}") from error
+        raise StoreError(f"the store {self.path} failed: {error}") from error
 
     def close(self) -> None:
         """Close the connection, unless a thread is in it; the next use opens it again."""
@@ -139,28 +118,6 @@ class Database:
                 self._connection.close()
                 self._connection = None
         finally:
-            self._lock.release()
-
-    @contextlib.contextmanager
-    def _ready(self, timeout: float) -> Iterator[sqlite3.Connection]:
-        import sqlite3
-
-        deadline = time.monotonic() + timeout
-        if not self._lock.acquire(timeout=timeout):
-            raise StoreBusy(f"another thread holds {self.path}")
-        if self._is_in_use:
-            self._lock.release()
-            raise StoreBusy(f"this very thread uses {self.path}: a signal handler came")
-        self._is_in_use = True
-        try:
-            if self._connection is None:
-                self._connection = _connect(self.path, deadline)
-            _allow(self._connection, deadline)
-            yield self._connection
-        except sqlite3.Error as error:
-            raise _translated(error, self.path) from error
-        finally:
-            self._is_in_use = False
             self._lock.release()
 
     def before_fork(self) -> None:
@@ -222,7 +179,7 @@ def _connect(path: str, deadline: float) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         if path != ":memory:":
             _until(deadline, lambda: _enter_wal(connection))
-        _until(deadline, lambda: _ensure_schema(connection, path))
+        _until(deadline, lambda: _ensure_schema(connection, path, deadline))
     except BaseException:
         connection.close()
         raise
@@ -233,33 +190,10 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _ensure_schema(connection: sqlite3.Connection, path: str) -> None:
-    if _version(connection) == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if _version(connection) == 0:
-                _create(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-    if (version := _version(connection)) > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was made by a newer tocsin (schema {version}; this one knows "
-            f"{SCHEMA_VERSION}): upgrade tocsin, or set TOCSIN_STATE_DIR to another folder"
-        )
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+def _ensure_schema(connection: sqlite3.Connection, path: str, deadline: float) -> None:
+    if schema.is_old(connection) and deadline - time.monotonic() < _PATIENT:
+        raise StoreBusy(f"{path} is of an older version: the background changes it")
+    schema.ensure(connection, path)
 
 
 def _until(deadline: float, step: Callable[[], None]) -> None:
@@ -277,11 +211,6 @@ def _until(deadline: float, step: Callable[[], None]) -> None:
         time.sleep(0.002)
 
 
-def _allow(connection: sqlite3.Connection, deadline: float) -> None:
-    milliseconds = max(0, int((deadline - time.monotonic()) * 1000))
-    connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
-
-
 def _is_busy(error: sqlite3.Error) -> bool:
     import sqlite3
 
@@ -289,9 +218,3 @@ def _is_busy(error: sqlite3.Error) -> bool:
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
     }
-
-
-def _translated(error: sqlite3.Error, path: str) -> StoreError:
-    if _is_busy(error):
-        return StoreBusy(f"another process holds {path}")
-    return StoreError(f"the store {path} failed: {error}")

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tocsin._alert import Alert
+    from tocsin._circuit import Circuit
     from tocsin._provider import Receipt
     from tocsin._retry import Outcome, Progress
+    from tocsin._routing import Route
+    from tocsin._silence import Silence
     from tocsin._throttle import Suppression, Window
 
 PATIENCE = 5.0
@@ -29,6 +32,8 @@ class Status(Enum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
+    SILENCED = "silenced"
+    """Not sent, on purpose: the reason says why."""
 
 
 @attrs.frozen(kw_only=True)
@@ -39,14 +44,32 @@ class Submission:
     """Its attachments are copies."""
     key: str
     """The throttle's key."""
-    plan: Sequence[str]
-    """The channels it goes to; with none, it is recorded and opens no window."""
+    plan: Sequence[Route]
+    """Where it goes, and when; with none, it is recorded and opens no window."""
     suppressed: Suppression = NONE_SUPPRESSED
     """What was suppressed under this key and is not counted in the store yet."""
-    lease: float = 0.0
-    """Seconds for which the submitter keeps the deliveries for itself; 0: anyone's."""
+    is_new: bool = False
+    """Its id was made for it just now: nobody can have submitted it before."""
     is_adopted: bool = False
     """It comes from a spill file, which is read again after a crash: count it once."""
+
+
+@attrs.frozen(kw_only=True)
+class Member:
+    """One alert of several that go as one message."""
+
+    alert: Alert
+    suppressed: Suppression
+
+
+@attrs.frozen(kw_only=True)
+class Resolved:
+    """The alert that a delivery says is over, and what its own delivery got."""
+
+    alert: Alert
+    receipt: Receipt
+    is_alone: bool
+    """Its message told of no other alert."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,8 +78,8 @@ class Claim:
 
     delivery_id: str
     channel: str
-    place: tuple[int, int]
-    """The store's own address of it."""
+    places: tuple[tuple[int, int], ...]
+    """The store's own address of it, and of all that go along with it."""
     token: int
     """Proves the lease when the delivery is settled."""
     lease_until: float
@@ -64,6 +87,11 @@ class Claim:
     progress: Progress
     suppressed: Suppression = NONE_SUPPRESSED
     """What was suppressed before this alert was admitted."""
+    members: tuple[Member, ...] = ()
+    """With two and more, they go as one message; this alert is the first of them."""
+    resolves: Resolved | None = None
+    note: str = ""
+    """Why it goes to this channel, if it was not planned to."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,8 +99,6 @@ class Granted:
     """The alert is admitted, and its deliveries are kept."""
 
     window: Window | None
-    claims: tuple[Claim, ...] = ()
-    """The deliveries, when the submitter asked for a lease."""
     suppressed: Suppression = NONE_SUPPRESSED
 
 
@@ -91,6 +117,23 @@ class Withheld:
     window: Window
     until: float
     suppressed: Suppression
+
+
+@attrs.frozen
+class Settled:
+    """How a channel fared before an attempt, and how it fares after it."""
+
+    before: Circuit
+    after: Circuit
+
+
+class Turn(Enum):
+    """What a delivery is to do that belongs to a conversation which nobody began."""
+
+    BEGIN = "begin"
+    """Be the first: the others wait for what becomes of it."""
+    WAIT = "wait"
+    """Another is just being the first."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,6 +174,20 @@ class SuppressedKey:
 
 
 @attrs.frozen(kw_only=True)
+class Standing:
+    """How many deliveries to one channel stand alike. Times are seconds since the epoch."""
+
+    channel: str
+    status: Status
+    reason: str
+    remedy: str
+    count: int
+    oldest: float
+    """When the first of their alerts was submitted."""
+    newest: float
+
+
+@attrs.frozen(kw_only=True)
 class Namespace:
     """A configuration, or an embedding program, that has used a store."""
 
@@ -143,6 +200,9 @@ class Namespace:
 
 class Store(Protocol):
     """Keeps one namespace's alerts.
+
+    What a caller waits for is `submit` alone, so that it does the least: the alert, its
+    plan, and its window. Everything else makes deliveries of the plans first.
 
     Times are seconds since the epoch; `timeout` is how many seconds a call may wait.
 
@@ -161,16 +221,47 @@ class Store(Protocol):
 
         """
 
+    def resolve(
+        self, submission: Submission, now: float, *, timeout: float
+    ) -> tuple[str, ...]:
+        """Tell that the last alert of this key is over, on the channels that had it.
+
+        Returns these; with none, nothing is kept. The plan says what else is known of the
+        channels: when they may be told. It closes the window.
+
+        Raises:
+            StoreBusy: It did not answer within `timeout` seconds.
+
+        """
+
     def claim(
         self, channels: Mapping[str, int], *, lease: float, now: float
     ) -> list[Claim]:
         """Take deliveries that are due, oldest first, at most so many for each channel.
 
-        A delivery that was claimed `MAX_CLAIMS` times without an outcome is failed.
+        A delivery that was claimed `MAX_CLAIMS` times without an outcome is failed, one
+        that a silence matches is silenced. From a channel that fails, one is handed out at
+        a time.
         """
 
-    def settle(self, claim: Claim, outcome: Outcome, now: float) -> bool:
-        """Write down what became of a claim; False when its lease was lost: refused."""
+    def settle(
+        self, claim: Claim, outcome: Outcome, now: float, *, fallback: str = ""
+    ) -> Settled | None:
+        """Write down what became of a claim; None when its lease was lost: refused.
+
+        With a `fallback`, what ends as failed goes to that channel.
+        """
+
+    def hand_over(
+        self, channel: str, fallback: str, now: float, *, after: float, is_broken: bool
+    ) -> int:
+        """Give what has waited `after` seconds for a channel that fails to another one.
+
+        With `is_broken` it fails whatever the attempts said. Returns how many deliveries.
+        """
+
+    def join(self, claim: Claim, conversation: str, now: float) -> Receipt | Turn:
+        """Return what the first message of a conversation got, or what to do without."""
 
     def release(
         self,
@@ -223,12 +314,33 @@ class Store(Protocol):
     def requeue(self, delivery_id: str, now: float) -> bool:
         """Make a settled delivery pending again, as if it had never been tried.
 
-        Attachments are kept until all deliveries of the alert have succeeded: one that is
+        Its channel is taken to be in order again. Attachments are kept until all deliveries of the alert have succeeded: one that is
         requeued after that goes without them.
         """
 
     def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
         """Return the suppressed alerts that no later alert has told of."""
+
+    def circuits(self) -> dict[str, Circuit]:
+        """Return the channels that fail or have to wait, and how."""
+
+    def mend(self, channel: str, now: float) -> bool:
+        """Take a channel to be in order again; False when it was."""
+
+    def silences(self, now: float) -> list[Silence]:
+        """Return the silences that are not over, in the order of their ends."""
+
+    def silence(self, silence: Silence) -> None:
+        """Keep a silence; it holds for what is not sent yet, too."""
+
+    def expire(self, silence_id: str, now: float) -> bool:
+        """End a silence; False when none that is not over has this id."""
+
+    def standings(self, since: float = 0.0) -> list[Standing]:
+        """Count what is pending, and what was settled since then, by what became of it."""
+
+    def namespaces(self) -> list[Namespace]:
+        """Return everyone who uses this store."""
 
     def prune(self, before: float) -> int:
         """Forget what was settled, and windows that were opened, before this time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
@@ -34,19 +34,23 @@ CLAIMED = (
     "ambiguous",
     "first_attempt_at",
     "state",
+    "due",
+    "digest",
+    "note",
     "suppressed",
     "suppressed_since",
+    "resolves",
     "envelope",
 )
 """The columns that a claim is made from."""
 
 
-def is_known(db: sqlite3.Connection, alert_id: str, namespace: str) -> bool:
-    """Say whether an alert of this id is there."""
-    found = db.execute(
-        "SELECT 1 FROM alerts WHERE id = ? AND namespace = ?", (alert_id, namespace)
-    )
-    return found.fetchone() is not None
+def seq_of(db: sqlite3.Connection, alert_id: str, namespace: str) -> int | None:
+    """Return the sequence number of an alert whose deliveries are made."""
+    row = db.execute(
+        "SELECT alert FROM ids WHERE namespace = ? AND id = ?", (namespace, alert_id)
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def adopt(db: sqlite3.Connection, alert_id: str, namespace: str, now: float) -> bool:
@@ -120,7 +124,7 @@ def finish(
     receipt: str | None = None
     if isinstance(outcome, Delivered):
         status = Status.DELIVERED
-        receipt = json.dumps(attrs.asdict(outcome.receipt))
+        receipt = written(outcome.receipt)
     else:
         reason, remedy = storable(outcome.reason), storable(outcome.remedy)
     db.execute(
@@ -130,9 +134,43 @@ def finish(
     )
 
 
+def written(receipt: Receipt) -> str:
+    """Return a receipt as it is kept."""
+    return json.dumps(attrs.asdict(receipt))
+
+
+def silence(db: sqlite3.Connection, place: Place, reason: str, now: float) -> None:
+    """End a delivery that is not to be made."""
+    db.execute(
+        "UPDATE deliveries SET status = 'silenced', reason = ?, due = NULL, token = 0, "
+        "settled_at = ? WHERE alert = ? AND position = ?",
+        (storable(reason), now, *place),
+    )
+
+
+class Fate(NamedTuple):
+    """What became of another delivery, and the alert that it was of."""
+
+    status: str
+    due: float | None
+    receipt: str | None
+    digest: str
+    envelope: str
+
+
+def fate(db: sqlite3.Connection, seq: int, channel: str) -> Fate | None:
+    """Return what became of an alert on a channel."""
+    row = db.execute(
+        "SELECT status, due, receipt, digest, envelope FROM deliveries "
+        "JOIN alerts ON seq = alert WHERE alert = ? AND channel = ?",
+        (seq, channel),
+    ).fetchone()
+    return None if row is None else Fate(*row)
+
+
 def record(  # noqa: PLR0917 - the columns, in their order
     db: sqlite3.Connection,
-    alert_id: str,
+    seq: int,
     namespace: str,
     count: int,
     since: float | None,
@@ -146,20 +184,17 @@ def record(  # noqa: PLR0917 - the columns, in their order
     return Record(
         alert=alert,
         namespace=namespace,
-        deliveries=deliveries(db, alert_id, namespace),
+        deliveries=deliveries(db, seq),
         suppressed=Suppression(count, since),
     )
 
 
-def deliveries(
-    db: sqlite3.Connection, alert_id: str, namespace: str
-) -> tuple[DeliveryRecord, ...]:
+def deliveries(db: sqlite3.Connection, seq: int) -> tuple[DeliveryRecord, ...]:
     """Return what is known of an alert's deliveries."""
     found = db.execute(
         "SELECT id, channel, status, attempts, due, settled_at, receipt, reason, remedy "
-        "FROM alerts JOIN deliveries ON alert = seq "
-        "WHERE id = ? AND alerts.namespace = ? ORDER BY position",
-        (alert_id, namespace),
+        "FROM alerts JOIN deliveries ON alert = seq WHERE seq = ? ORDER BY position",
+        (seq,),
     )
     return tuple(_delivery(*row) for row in found.fetchall())
 
@@ -201,6 +236,56 @@ def parsed(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def parsed_plan(text: str) -> list[tuple[str, float, float]]:
+    """Return a plan that was kept: channels, each with its times; of a damaged one, none."""
+    try:
+        value = json.loads(text)
+        return [(str(name), float(start), float(wait)) for name, start, wait in value]
+    except (ValueError, TypeError, RecursionError):
+        return []
+
+
 def token() -> int:
     """Return a number that nobody else has."""
     return int.from_bytes(os.urandom(7)) + 1
+
+
+def prune(
+    db: sqlite3.Connection, namespace: str, before: float, start: int, most: int
+) -> tuple[int | None, int]:
+    """Forget what is old among so many alerts after `start`.
+
+    Returns where to go on, and how many were forgotten. Alerts lie in the order of their
+    time, so that it ends with the first that are young; the newest is kept, so that none
+    gets its number again.
+    """
+    found = db.execute(
+        "SELECT seq, id, namespace = ? AND seq < (SELECT max(seq) FROM alerts) "
+        "AND seq <= (SELECT alert FROM enqueued) AND NOT EXISTS "
+        "(SELECT 1 FROM deliveries WHERE alert = seq AND status = 'pending'), "
+        "submitted_at < ? FROM alerts WHERE seq > ? ORDER BY seq LIMIT ?",
+        (namespace, before, start, most),
+    ).fetchall()
+    old = [(seq, alert_id) for seq, alert_id, *are in found if all(are)]
+    seqs = [(seq,) for seq, _ in old]
+    db.executemany("DELETE FROM attachments WHERE alert = ?", seqs)
+    db.executemany("DELETE FROM deliveries WHERE alert = ?", seqs)
+    db.executemany("DELETE FROM alerts WHERE seq = ?", seqs)
+    db.executemany(
+        "DELETE FROM ids WHERE namespace = ? AND id = ?",
+        [(namespace, alert_id) for _, alert_id in old],
+    )
+    is_done = len(found) < most or not any(row[-1] for row in found)
+    return None if is_done else found[-1][0], len(old)
+
+
+def prune_rest(db: sqlite3.Connection, namespace: str, before: float) -> None:
+    """Forget old windows, and what else is known of old alerts."""
+    db.execute("DELETE FROM adopted WHERE at < ?", (before,))
+    db.execute("DELETE FROM conversations WHERE at < ?", (before,))
+    db.execute("DELETE FROM silences WHERE ends_at < ?", (before,))
+    db.execute(
+        "DELETE FROM windows WHERE namespace = ? AND admitted_at < ? "
+        "AND coalesce(suppressed_since, 0) < ?",
+        (namespace, before, before),
+    )

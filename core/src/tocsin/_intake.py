@@ -1,0 +1,294 @@
+"""The only sequencer of the raise path: throttle, route, keep. It never raises."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from tocsin._alert import RESOLVED
+from tocsin._attachment import copy_all
+from tocsin._errors import StoreError, StoreFull
+from tocsin._gate import Gate
+from tocsin._results import Admitted, Deferred, Refused, Suppressed, Unrouted
+from tocsin._routing import matching, routes
+from tocsin._store import PATIENCE, Granted, Known, Submission, Withheld
+from tocsin._throttle import Window, throttle_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from tocsin._alert import Alert, AlertLevel
+    from tocsin._results import Result
+    from tocsin._routing import Route, Subscription
+    from tocsin._settings import Settings
+    from tocsin._spill import MemorySpill, Spill
+    from tocsin._store import DeliveryRecord, Store
+
+    Wait = Callable[[float | None], tuple[DeliveryRecord, ...]]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_REMEMBERED = 10_000  # calls of a kind, and alerts that go nowhere
+_TELL_EVERY = 10.0  # seconds between two lines about alerts that are lost
+
+_log = logging.getLogger("tocsin")
+
+
+class Intake:
+    """Takes alerts in, decides on them, and has them kept.
+
+    `store` opens the store within so many seconds; `on_kept` is called after each alert
+    that there is something to deliver of; `waiter` makes what waits for an alert's
+    deliveries.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Callable[[float], Store],
+        spill: Spill | MemorySpill,
+        on_kept: Callable[[], None],
+        waiter: Callable[[str], Wait],
+    ) -> None:
+        self.gate = Gate()
+        self.spill = spill
+        self._settings = settings
+        self._store = store
+        self._on_kept = on_kept
+        self._waiter = waiter
+        self._known: dict[Hashable, tuple[str, AlertLevel]] = {}
+        self._wishes: dict[Hashable, tuple[Subscription, ...]] = {}
+        self._unrouted: dict[str, tuple[float, str]] = {}
+        self._writing = threading.RLock()
+        self._lost = 0
+        self._told_at = -_TELL_EVERY
+
+    def glance(
+        self, call: Hashable, wait_duration: float, now: float
+    ) -> Suppressed | None:
+        """Suppress a call like one before, if its window is known to be open.
+
+        `call` is all that the key, the level and the route depend on. It costs a
+        microsecond: no alert is made.
+        """
+        known = self._known.get(call)
+        if known is None:
+            return None
+        key, level = known
+        suppressed = self.gate.suppress(key, level, wait_duration, now)
+        return None if suppressed is None else _suppressed(*suppressed)
+
+    def take(
+        self, alert: Alert, now: float, *, is_new: bool, call: Hashable = None
+    ) -> Result:
+        """Throttle, route and keep an alert that has an id, a time and its whole origin.
+
+        With `is_new` its id was made for it just now. Later calls like `call` may be
+        answered by `glance`.
+        """
+        key = throttle_key(alert)
+        try:
+            if alert.kind == RESOLVED:
+                return self._resolve(alert, key, now)
+            wishes = self._matching(alert)
+            if not wishes:
+                return self._record(alert, key, now, is_new=is_new)
+            if call is not None:
+                _put(self._known, call, (key, alert.level))
+            plan = routes(wishes, alert.level, now)
+            return self._throttle(alert, key, plan, now, is_new=is_new)
+        except StoreFull as error:
+            return self._refuse(str(error))
+        except StoreError as error:
+            return self._defer(alert, key, now, error)
+        except Exception as error:  # noqa: BLE001 - ours or a disk's: never the caller's
+            _log.debug("an alert could not be kept", exc_info=True)
+            return self._refuse(f"{type(error).__name__}: {error}")
+
+    def _matching(self, alert: Alert) -> tuple[Subscription, ...]:
+        like = (alert.origin, alert.kind, alert.level, alert.tags)
+        wishes = self._wishes.get(like)
+        if wishes is None:
+            wishes = matching(alert, self._settings.subscriptions)
+            _put(self._wishes, like, wishes)
+        return wishes
+
+    def _throttle(
+        self,
+        alert: Alert,
+        key: str,
+        plan: tuple[Route, ...],
+        now: float,
+        *,
+        is_new: bool,
+    ) -> Result:
+        known = self.gate.suppress(key, alert.level, alert.wait_duration, now)
+        if known is not None:
+            return _suppressed(*known)
+        suppressed = self.gate.take(key)
+        verdict: Granted | Withheld | Known | None = None
+        try:
+            submission = Submission(
+                alert=with_copies(alert),
+                key=key,
+                plan=plan,
+                suppressed=suppressed,
+                is_new=is_new,
+            )
+            deadline = time.monotonic() + self._settings.submit_timeout
+            store = self._store(self._settings.submit_timeout)
+            left = max(0.0, deadline - time.monotonic())
+            verdict = store.submit(submission, now, timeout=left)
+        finally:
+            if verdict is None or isinstance(verdict, Known):  # nobody took the count
+                self.gate.give_back({key: suppressed})
+        return self._answer(alert, key, plan, verdict, now)
+
+    def _answer(
+        self,
+        alert: Alert,
+        key: str,
+        plan: tuple[Route, ...],
+        verdict: Granted | Withheld | Known,
+        now: float,
+    ) -> Result:
+        if isinstance(verdict, Withheld):
+            count = verdict.suppressed.count
+            self.gate.remember(key, verdict.window, now, count)
+            return _suppressed(verdict.until, count)
+        if isinstance(verdict, Known):
+            return self._admitted(alert, verdict.channels)
+        if verdict.window is not None:
+            self.gate.remember(key, verdict.window, now)
+        channels = tuple([route.channel for route in plan])
+        return self._admitted(alert, channels, verdict.suppressed.count)
+
+    def _admitted(
+        self, alert: Alert, channels: tuple[str, ...], suppressed: int = 0
+    ) -> Result:
+        self._on_kept()
+        if not channels:
+            return Unrouted(alert_id=alert.id)
+        return Admitted(
+            alert_id=alert.id,
+            channels=channels,
+            suppressed=suppressed,
+            wait=self._waiter(alert.id),
+        )
+
+    def _record(self, alert: Alert, key: str, now: float, *, is_new: bool) -> Result:
+        """Keep an alert that goes nowhere in the history, once in its own wait."""
+        at, alert_id = self._unrouted.get(key, (0.0, ""))
+        if alert_id and 0 <= now - at < alert.wait_duration:
+            return Unrouted(alert_id=alert_id)
+        submission = Submission(
+            alert=with_copies(alert), key=key, plan=(), is_new=is_new
+        )
+        timeout = self._settings.submit_timeout
+        self._store(timeout).submit(submission, now, timeout=timeout)
+        _put(self._unrouted, key, (now, alert.id))
+        return self._admitted(alert, ())
+
+    def _resolve(self, alert: Alert, key: str, now: float) -> Result:
+        """Tell whoever had the last alert of this key that it is over."""
+        self.gate.forget(key)
+        self.write_counts(self._settings.submit_timeout, only=key)
+        timeout = self._settings.submit_timeout
+        submission = self._resolution(alert, key, now)
+        channels = self._store(timeout).resolve(submission, now, timeout=timeout)
+        return self._admitted(alert, channels)
+
+    def _resolution(self, alert: Alert, key: str, now: float) -> Submission:
+        wishes = self._matching(alert)
+        plan = routes(wishes, alert.level, now)
+        return Submission(alert=with_copies(alert), key=key, plan=plan)
+
+    def _defer(self, alert: Alert, key: str, now: float, error: StoreError) -> Result:
+        try:
+            self.spill.write(with_copies(alert))
+        except OSError as spilled:
+            return self._refuse(f"{error}; and the alert cannot be spilled: {spilled}")
+        if alert.kind != RESOLVED and self._matching(alert):
+            self.gate.remember(key, Window(now, alert.level), now)
+        self._on_kept()
+        return Deferred(alert_id=alert.id, wait=self._waiter(alert.id))
+
+    def _refuse(self, reason: str) -> Refused:
+        self._lost += 1
+        if time.monotonic() - self._told_at >= _TELL_EVERY:
+            self._told_at = time.monotonic()
+            _log.error("an alert is lost (%d so far): %s", self._lost, reason)
+        return Refused(reason=reason)
+
+    def write_counts(self, timeout: float = PATIENCE, *, only: str = "") -> None:
+        """Write down what was suppressed, of one key or of all.
+
+        Raises:
+            StoreError: It could not be; the counts are kept.
+
+        """
+        with self._writing:  # so that whoever asks next finds them written
+            counts = {only: self.gate.take(only)} if only else self.gate.take_all()
+            if not any(count.count for count in counts.values()):
+                return
+            try:
+                self._store(timeout).count(counts, timeout=timeout)
+            except BaseException:
+                self.gate.give_back(counts)
+                raise
+
+    def adopt(self, now: float) -> None:
+        """Submit what was spilled; what finds no room waits until there is some."""
+
+        def submit(alert: Alert) -> None:
+            self._adopt(alert, now)
+
+        with contextlib.suppress(StoreFull):
+            self.spill.adopt(submit)
+
+    def _adopt(self, alert: Alert, now: float) -> None:
+        store, key = self._store(PATIENCE), throttle_key(alert)
+        if alert.kind == RESOLVED:
+            resolution = attrs.evolve(
+                self._resolution(alert, key, now), is_adopted=True
+            )
+            store.resolve(resolution, now, timeout=PATIENCE)
+        else:
+            plan = routes(self._matching(alert), alert.level, now)
+            submission = Submission(alert=alert, key=key, plan=plan, is_adopted=True)
+            store.submit(submission, now, timeout=PATIENCE)
+        self._on_kept()
+
+    def after_fork_in_child(self) -> None:
+        """Leave to the parent what is the parent's."""
+        self._writing = threading.RLock()
+        self.gate.after_fork_in_child()
+        self.spill.after_fork_in_child()
+
+
+def _suppressed(until: float, count: int) -> Suppressed:
+    return Suppressed(count=count, until=datetime.fromtimestamp(until, UTC))
+
+
+def _put(memory: dict[K, V], key: K, value: V) -> None:
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    memory[key] = value
+
+
+def with_copies(alert: Alert) -> Alert:
+    """Return the alert with copies of what is attached; the text tells what is left out."""
+    if not alert.attachments:
+        return alert
+    copies, left_out = copy_all(alert.attachments)
+    told = [f"(attachment left out: {reason})" for reason in left_out]
+    text = "\n\n".join(filter(None, [alert.text, *told]))
+    return attrs.evolve(alert, attachments=copies, text=text)

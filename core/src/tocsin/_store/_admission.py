@@ -1,0 +1,240 @@
+"""Taking alerts in. Each function takes an open transaction."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin._alert import AlertLevel
+from tocsin._envelope import encode
+from tocsin._retry import MAX_RETRY_AFTER
+from tocsin._routing import Route
+from tocsin._store import _rows as rows
+from tocsin._store._port import Granted, Withheld
+from tocsin._throttle import NONE_SUPPRESSED, Suppression, Window, suppressed_until
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+    from tocsin._store._port import Submission
+
+HORIZON = 2 * MAX_RETRY_AFTER
+"""Seconds: nothing is due later, but for what a route holds, unless a clock jumped."""
+
+_ENQUEUED_AT_ONCE = 500  # alerts, so that a caller never waits for the whole of it
+
+
+def admit(
+    db: sqlite3.Connection, namespace: str, submission: Submission, now: float
+) -> Granted | Withheld:
+    """Admit the alert and write it down, or count it."""
+    alert = submission.alert
+    window, suppressed = known_window(db, namespace, submission.key)
+    if submission.suppressed.count:
+        suppressed += submission.suppressed
+    until = suppressed_until(window, alert.level, alert.wait_duration, now)
+    if window is not None and until is not None:
+        suppressed += Suppression(1, now)
+        recount(db, namespace, submission.key, suppressed)
+        return Withheld(window=window, until=until, suppressed=suppressed)
+    seq = record(db, namespace, submission, suppressed, now)
+    db.execute(
+        "INSERT OR REPLACE INTO windows (namespace, key, admitted_at, level, alert) "
+        "VALUES (?, ?, ?, ?, ?)",
+        (namespace, submission.key, now, alert.level.value, seq),
+    )
+    return Granted(window=Window(now, alert.level), suppressed=suppressed)
+
+
+def known_window(
+    db: sqlite3.Connection, namespace: str, key: str
+) -> tuple[Window | None, Suppression]:
+    """Return the last admission of a key, and what was suppressed since."""
+    row = db.execute(
+        "SELECT admitted_at, level, closes_at, suppressed, suppressed_since FROM windows "
+        "WHERE namespace = ? AND key = ?",
+        (namespace, key),
+    ).fetchone()
+    if row is None:
+        return None, NONE_SUPPRESSED
+    return Window(row[0], AlertLevel(row[1]), row[2]), Suppression(row[3], row[4])
+
+
+def recount(
+    db: sqlite3.Connection, namespace: str, key: str, suppressed: Suppression
+) -> None:
+    """Write down how many were suppressed; a key that is unknown suppresses nothing."""
+    db.execute(
+        "INSERT INTO windows (namespace, key, admitted_at, level, suppressed, "
+        "suppressed_since) VALUES (?, ?, 0, 'INFO', ?, ?) ON CONFLICT (namespace, key) "
+        "DO UPDATE SET suppressed = excluded.suppressed, "
+        "suppressed_since = excluded.suppressed_since",
+        (namespace, key, suppressed.count, suppressed.since),
+    )
+
+
+def record(  # noqa: PLR0917 - what a row is made of
+    db: sqlite3.Connection,
+    namespace: str,
+    submission: Submission,
+    suppressed: Suppression,
+    now: float,
+    resolves: int | None = None,
+) -> int:
+    """Write the alert and its plan down; return its sequence number."""
+    alert = submission.alert
+    seq = db.execute(
+        "INSERT INTO alerts (id, namespace, submitted_at, suppressed, suppressed_since, "
+        "envelope, plan, resolves) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            alert.id,
+            namespace,
+            now,
+            suppressed.count,
+            suppressed.since,
+            encode(alert),
+            _written(tuple(submission.plan)),
+            resolves,
+        ),
+    ).lastrowid
+    assert seq is not None
+    if alert.attachments:
+        rows.put_attachments(db, seq, alert.attachments)
+    return seq
+
+
+@functools.lru_cache(maxsize=64)
+def _written(plan: Sequence[Route]) -> str:
+    return json.dumps([[r.channel, r.not_before, r.digest] for r in plan])
+
+
+def waiting(db: sqlite3.Connection) -> int:
+    """Return how many alerts there are whose deliveries are not made."""
+    found = db.execute(
+        "SELECT count(*) FROM alerts WHERE seq > (SELECT alert FROM enqueued)"
+    )
+    return int(found.fetchone()[0])
+
+
+def is_behind(db: sqlite3.Connection) -> bool:
+    """Say whether there are alerts whose deliveries are not made."""
+    found = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM alerts WHERE seq > (SELECT alert FROM enqueued))"
+    )
+    return bool(found.fetchone()[0])
+
+
+def enqueue_all(db: sqlite3.Connection) -> None:
+    """Make the deliveries of all alerts."""
+    while is_behind(db):
+        enqueue(db)
+
+
+def enqueue(db: sqlite3.Connection) -> None:
+    """Make the deliveries of the alerts that came in since the last time, of all namespaces."""
+    found = db.execute(
+        "SELECT seq, namespace, id, submitted_at, plan FROM alerts "
+        "WHERE seq > (SELECT alert FROM enqueued) ORDER BY seq LIMIT ?",
+        (_ENQUEUED_AT_ONCE,),
+    ).fetchall()
+    for seq, namespace, alert_id, submitted_at, plan in found:
+        db.execute(
+            "INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", (namespace, alert_id, seq)
+        )
+        db.executemany(
+            "INSERT INTO deliveries (alert, position, namespace, channel, status, due, "
+            "not_before, digest) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)",
+            [
+                (
+                    seq,
+                    position,
+                    namespace,
+                    route[0],
+                    due,
+                    due if is_held else None,
+                    group,
+                )
+                for position, route in enumerate(rows.parsed_plan(plan))
+                for due, group in [_due(db, namespace, route, alert_id, submitted_at)]
+                for is_held in [due > submitted_at]
+            ],
+        )
+    if found:
+        db.execute("UPDATE enqueued SET alert = ?", (found[-1][0],))
+
+
+def _due(
+    db: sqlite3.Connection,
+    namespace: str,
+    route: tuple[str, float, float],
+    alert_id: str,
+    now: float,
+) -> tuple[float, str]:
+    """Return when a delivery is due, and with which others it goes as one message."""
+    channel, not_before, seconds = route
+    due = max(now, not_before)
+    if not seconds:
+        return due, ""
+    if due > now:  # all that is held until then goes together
+        return due, f"held {due:.0f}"
+    gathering = db.execute(
+        "SELECT until, id FROM digests WHERE namespace = ? AND channel = ? "
+        "AND until > ? AND until <= ?",
+        (namespace, channel, now, now + seconds),
+    ).fetchone()
+    if gathering is not None:
+        return float(gathering[0]), str(gathering[1])
+    db.execute(
+        "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)",
+        (namespace, channel, alert_id, now + seconds, seconds),
+    )
+    return now, ""
+
+
+def resolve(
+    db: sqlite3.Connection, namespace: str, submission: Submission, now: float
+) -> tuple[str, ...]:
+    """Plan that the channels which had the last alert of a key hear that it is over."""
+    found = db.execute(
+        "SELECT alert, suppressed, suppressed_since FROM windows "
+        "WHERE namespace = ? AND key = ? AND alert IS NOT NULL",
+        (namespace, submission.key),
+    ).fetchone()
+    if found is None:
+        return ()
+    enqueue_all(db)
+    alert, *suppressed = found
+    channels = tuple(
+        channel
+        for (channel,) in db.execute(
+            "SELECT channel FROM deliveries WHERE alert = ? "
+            "AND status IN ('pending', 'delivered') ORDER BY position",
+            (alert,),
+        )
+    )
+    if channels:
+        close_window(db, namespace, submission.key)
+        plan = _retold(channels, submission.plan)
+        record(
+            db,
+            namespace,
+            attrs.evolve(submission, plan=plan),
+            Suppression(*suppressed),
+            now,
+            resolves=alert,
+        )
+    return channels
+
+
+def close_window(db: sqlite3.Connection, namespace: str, key: str) -> None:
+    """Forget the last admission of a key."""
+    db.execute("DELETE FROM windows WHERE namespace = ? AND key = ?", (namespace, key))
+
+
+def _retold(channels: Iterable[str], plan: Iterable[Route]) -> list[Route]:
+    held = {route.channel: route.not_before for route in plan}
+    return [Route(name, not_before=held.get(name, 0.0)) for name in channels]
