@@ -72,14 +72,20 @@ class AlertLevel(Enum):
 _SEVERITIES = {level: severity for severity, level in enumerate(AlertLevel)}
 
 
-def _string(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+def _check_strings(thing: object, names: Iterable[str]) -> None:
+    for name in names:
+        value = getattr(thing, name)
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a str, not {type(value).__name__}")
 
 
 def _rank(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, int):
         raise TypeError(f"{attribute.name} must be an int, not {type(value).__name__}")
+
+
+def _string(thing: object, attribute: attrs.Attribute[str], _: object) -> None:
+    _check_strings(thing, [attribute.name])
 
 
 @attrs.frozen(kw_only=True, cache_hash=True)
@@ -105,27 +111,18 @@ def new_id() -> str:
     return f"{milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | entropy:032x}"
 
 
-def _identifier(alert: Alert, attribute: attrs.Attribute[str], value: str) -> None:
-    _string(alert, attribute, value)
-    if value and not (
-        value.isascii() and value.replace("-", "").replace("_", "").isalnum()
-    ):
-        raise ValueError(
-            f"{attribute.name} must be ASCII letters, digits, - and _, not {value!r}"
-        )
-
-
-def _aware(_: Alert, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
-    if value is None:
+def _check_id(value: str) -> None:
+    if value.isalnum() and value.isascii():
         return
+    if not (value.isascii() and value.replace("-", "").replace("_", "").isalnum()):
+        raise ValueError(f"id must be ASCII letters, digits, - and _, not {value!r}")
+
+
+def _check_moment(value: datetime) -> None:
     if not isinstance(value, datetime):
-        raise TypeError(
-            f"{attribute.name} must be a datetime, not {type(value).__name__}"
-        )
+        raise TypeError(f"created_at must be a datetime, not {type(value).__name__}")
     if value.tzinfo is None:
-        raise ValueError(
-            f"{attribute.name} must have a time zone: datetime.now(timezone.utc)"
-        )
+        raise ValueError("created_at must have a time zone: datetime.now(timezone.utc)")
 
 
 def _seconds(value: float | timedelta | None) -> float:
@@ -145,11 +142,18 @@ def _level(value: object) -> AlertLevel:
 
 
 def _words(value: Iterable[str] | str) -> tuple[str, ...]:
+    if type(value) is tuple and not value:
+        return ()
     return (value,) if isinstance(value, str) else tuple(map(printed, value))
 
 
 def _facts(value: Mapping[str, object] | None) -> dict[str, str]:
-    return {printed(name): printed(fact) for name, fact in (value or {}).items()}
+    if value is None:
+        return {}
+    return {printed(name): printed(fact) for name, fact in value.items()}
+
+
+_TEXTS = ("title", "text", "kind", "key", "url", "id")
 
 
 @attrs.frozen
@@ -163,9 +167,9 @@ class Alert:
 
     """
 
-    title: str = attrs.field(validator=_string)
+    title: str
     """What happened in a line; also the throttle's key, unless `key` is given."""
-    text: str = attrs.field(default="", validator=_string)
+    text: str = ""
     level: AlertLevel = attrs.field(default=None, converter=_level)
     """INFO, WARN or ERROR; a name in any case will do. Default: INFO."""
     wait_duration: float = attrs.field(default=None, converter=_seconds)
@@ -173,33 +177,38 @@ class Alert:
 
     Default: 60. With 0 it is always admitted.
     """
-    kind: str = attrs.field(default="scriptable", validator=_string, kw_only=True)
+    kind: str = attrs.field(default="scriptable", kw_only=True)
     """An open word that subscriptions choose by; ours: scriptable, crashed, digest.
 
     One that is ``resolved`` says that the last alert of the same key, or else title, is
     over; it goes to the channels which had that one.
     """
-    key: str = attrs.field(default="", validator=_string, kw_only=True)
+    key: str = attrs.field(default="", kw_only=True)
     """What the throttle counts as the same alert; default: the title."""
     tags: tuple[str, ...] = attrs.field(default=(), converter=_words, kw_only=True)
     fields: Mapping[str, str] = attrs.field(
         default=None, converter=_facts, kw_only=True, hash=False
     )
     """Short facts shown beside the text, in order; values are printed with ``str``."""
-    url: str = attrs.field(default="", validator=_string, kw_only=True)
+    url: str = attrs.field(default="", kw_only=True)
     """Where to read on."""
     attachments: tuple[Attachable, ...] = attrs.field(
         default=(), converter=attachables, kw_only=True
     )
     """Paths, bytes, `Attachment`s, figures; copied when the alert is admitted."""
     origin: Origin = attrs.field(factory=Origin, kw_only=True)
-    id: str = attrs.field(default="", validator=_identifier, kw_only=True)
+    id: str = attrs.field(default="", kw_only=True)
     """The same wherever the alert goes; default: a new one each time it is raised.
 
     With an id of your own (ASCII letters, digits, ``-`` and ``_``) an alert that is raised
     again is the same one, and is kept once.
     """
-    created_at: datetime | None = attrs.field(
-        default=None, validator=_aware, kw_only=True
-    )
+    created_at: datetime | None = attrs.field(default=None, kw_only=True)
     """When it happened, with a time zone; default: when it is raised."""
+
+    def __attrs_post_init__(self) -> None:
+        _check_strings(self, _TEXTS)
+        if self.id:
+            _check_id(self.id)
+        if self.created_at is not None:
+            _check_moment(self.created_at)

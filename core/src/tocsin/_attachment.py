@@ -59,6 +59,8 @@ def attachables(value: Iterable[Attachable] | Attachable) -> tuple[Attachable, .
         TypeError: Something in it cannot be attached.
 
     """
+    if type(value) is tuple and not value:
+        return ()
     if _is_attachable(value):
         return (value,)
     items = tuple(cast("Iterable[Attachable]", value))

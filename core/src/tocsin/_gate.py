@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tocsin._throttle import NONE_SUPPRESSED, Suppression, suppressed_until
@@ -57,8 +58,9 @@ class Gate:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal handler may raise an alert too
-        self._keys: dict[str, _Key] = {}
-        self._unwritten: dict[str, _Count] = {}
+        # a dict would look for its first item past all that were deleted before it
+        self._keys: OrderedDict[str, _Key] = OrderedDict()
+        self._unwritten: OrderedDict[str, _Count] = OrderedDict()
 
     def suppress(
         self, key: str, level: AlertLevel, wait_duration: float, now: float
@@ -83,10 +85,10 @@ class Gate:
     ) -> None:
         """Take note of an admission, and of how many were suppressed since."""
         with self._lock:
-            self._keys.pop(key, None)
             self._keys[key] = _Key(window, suppressed, now)
+            self._keys.move_to_end(key)
             if len(self._keys) > MAX_WINDOWS:
-                del self._keys[next(iter(self._keys))]
+                self._keys.popitem(last=False)
 
     def forget(self, key: str) -> None:
         """Ask the store next time."""
@@ -102,7 +104,7 @@ class Gate:
     def take_all(self) -> dict[str, Suppression]:
         """Hand over every unwritten count."""
         with self._lock:
-            taken, self._unwritten = self._unwritten, {}
+            taken, self._unwritten = self._unwritten, OrderedDict()
         return {key: count.value for key, count in taken.items()}
 
     def give_back(self, suppressed: dict[str, Suppression]) -> None:
@@ -117,10 +119,10 @@ class Gate:
         if known is None:
             known = self._unwritten[key] = _Count()
             if len(self._unwritten) > MAX_WINDOWS:  # the store has been down for long
-                del self._unwritten[next(iter(self._unwritten))]
+                self._unwritten.popitem(last=False)
         known.add(count, since)
 
     def after_fork_in_child(self) -> None:
         """Keep the windows; the counts are the parent's to write."""
         self._lock = threading.RLock()
-        self._unwritten = {}
+        self._unwritten = OrderedDict()

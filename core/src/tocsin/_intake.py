@@ -66,6 +66,7 @@ class Intake:
         self._waiter = waiter
         self._known: dict[Hashable, tuple[str, AlertLevel]] = {}
         self._wishes: dict[Hashable, tuple[Subscription, ...]] = {}
+        self._plans: dict[tuple[Subscription, ...], tuple[Route, ...]] = {}
         self._unrouted: dict[str, tuple[float, str]] = {}
         self._writing = threading.RLock()
         self._lost = 0
@@ -103,7 +104,7 @@ class Intake:
                 return self._record(alert, key, now, is_new=is_new)
             if call is not None:
                 _put(self._known, call, (key, alert.level))
-            plan = routes(wishes, alert.level, now)
+            plan = self._routes(wishes, alert.level, now)
             return self._throttle(alert, key, plan, now, is_new=is_new)
         except StoreFull as error:
             return self._refuse(str(error))
@@ -120,6 +121,17 @@ class Intake:
             wishes = matching(alert, self._settings.subscriptions)
             _put(self._wishes, like, wishes)
         return wishes
+
+    def _routes(
+        self, wishes: tuple[Subscription, ...], level: AlertLevel, now: float
+    ) -> tuple[Route, ...]:
+        """Return where an alert goes: always the same, but for quiet hours."""
+        plan = self._plans.get(wishes)
+        if plan is None:
+            plan = routes(wishes, level, now)
+            if not any(wish.quiet_hours for wish in wishes):
+                _put(self._plans, wishes, plan)
+        return plan
 
     def _throttle(
         self,
@@ -262,7 +274,7 @@ class Intake:
             )
             store.resolve(resolution, now, timeout=PATIENCE)
         else:
-            plan = routes(self._matching(alert), alert.level, now)
+            plan = self._routes(self._matching(alert), alert.level, now)
             submission = Submission(alert=alert, key=key, plan=plan, is_adopted=True)
             store.submit(submission, now, timeout=PATIENCE)
         self._on_kept()

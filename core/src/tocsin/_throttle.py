@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING
 
 import attrs
@@ -47,7 +48,7 @@ def throttle_key(alert: Alert) -> str:
     It is user, team, project, scope (the job, else the run), and the alert's own key or
     else its title. It is ASCII, whatever the title.
     """
-    return f"{_key_head(alert.origin)}, {json.dumps(alert.key or alert.title)}]"
+    return f"{_key_head(alert.origin)}, {quoted(alert.key or alert.title)}]"
 
 
 @functools.lru_cache(maxsize=64)

@@ -28,10 +28,47 @@ HORIZON = 2 * MAX_RETRY_AFTER
 _ENQUEUED_AT_ONCE = 500  # alerts, so that a caller never waits for the whole of it
 
 
+def admit_at_once(
+    db: sqlite3.Connection, namespace: str, submission: Submission, now: float
+) -> Granted | None:
+    """Admit an alert without a transaction, unless its key's window is in the way.
+
+    What is decided on what was read is written only if that still stands: None says that
+    it does not, or that the alert is one too many.
+    """
+    alert = submission.alert
+    window, known = known_window(db, namespace, submission.key)
+    if suppressed_until(window, alert.level, alert.wait_duration, now) is not None:
+        return None
+    suppressed = known + submission.suppressed if submission.suppressed.count else known
+    before = db.total_changes
+    db.execute(
+        "INSERT INTO admissions (id, namespace, submitted_at, suppressed, "
+        "suppressed_since, envelope, plan, key, level, known_at, known_count) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            alert.id,
+            namespace,
+            now,
+            suppressed.count,
+            suppressed.since,
+            encode(alert),
+            _written(tuple(submission.plan)),
+            submission.key,
+            alert.level.value,
+            None if window is None else window.admitted_at,
+            known.count,
+        ),
+    )
+    if db.total_changes == before:  # another process was first
+        return None
+    return Granted(window=Window(now, alert.level), suppressed=suppressed)
+
+
 def admit(
     db: sqlite3.Connection, namespace: str, submission: Submission, now: float
 ) -> Granted | Withheld:
-    """Admit the alert and write it down, or count it."""
+    """Admit the alert and write it down, or count it, in a transaction."""
     alert = submission.alert
     window, suppressed = known_window(db, namespace, submission.key)
     if submission.suppressed.count:

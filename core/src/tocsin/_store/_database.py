@@ -44,8 +44,6 @@ class Database:
         self._enter(timeout)
         try:  # an interrupt may come between any two steps
             connection = self._opened(deadline)
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
@@ -57,8 +55,8 @@ class Database:
             self._leave()
 
     @contextlib.contextmanager
-    def reading(self, timeout: float) -> Iterator[sqlite3.Connection]:
-        """Read within `timeout` seconds; raises as `transaction` does."""
+    def connection(self, timeout: float) -> Iterator[sqlite3.Connection]:
+        """Read, or write by one statement, within `timeout` seconds; raises likewise."""
         deadline = time.monotonic() + timeout
         self._enter(timeout)
         try:
@@ -89,6 +87,8 @@ class Database:
         if milliseconds != self._allowed:  # asking for it costs microseconds
             self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
             self._allowed = milliseconds
+        if self._connection.in_transaction:  # an interrupt came in the middle of it
+            self._connection.execute("ROLLBACK")
         return self._connection
 
     def _roll_back(self) -> None:

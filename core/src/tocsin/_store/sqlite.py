@@ -73,6 +73,13 @@ class SqliteStore:
         self, submission: Submission, now: float, *, timeout: float
     ) -> Granted | Withheld | Known:
         """See `Store.submit`."""
+        if submission.is_new and submission.plan and not submission.alert.attachments:
+            with self._database.connection(timeout) as db:
+                self._check_room(db, submission)
+                granted = admission.admit_at_once(db, self.namespace, submission, now)
+            if granted is not None:
+                self._room -= len(submission.plan)
+                return granted
         with self._database.transaction(timeout) as db:
             if not submission.is_new:
                 known = self._known(db, submission, now)
@@ -81,8 +88,7 @@ class SqliteStore:
             if not submission.plan:
                 admission.record(db, self.namespace, submission, NONE_SUPPRESSED, now)
                 return Granted(window=None)
-            if self._room < len(submission.plan):
-                self._count_room(db)
+            self._check_room(db, submission)
             verdict = admission.admit(db, self.namespace, submission, now)
             if isinstance(verdict, Granted):
                 self._room -= len(submission.plan)
@@ -102,13 +108,15 @@ class SqliteStore:
             return Known(channels=())
         return None
 
-    def _count_room(self, db: sqlite3.Connection) -> None:
-        """Count what is pending, and do it again after so many submissions.
+    def _check_room(self, db: sqlite3.Connection, submission: Submission) -> None:
+        """Count what is pending once in so many submissions.
 
         Raises:
             StoreFull: Too many are.
 
         """
+        if self._room >= len(submission.plan):
+            return
         pending = self._pending(db) + admission.waiting(db)
         if pending >= self._max_pending:
             raise StoreFull(
@@ -300,7 +308,7 @@ class SqliteStore:
 
     def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
         """See `Store.untold`."""
-        with self._database.reading(timeout) as db:
+        with self._database.connection(timeout) as db:
             found = db.execute(
                 "SELECT key, suppressed, suppressed_since FROM windows "
                 "WHERE namespace = ? AND suppressed > 0 ORDER BY suppressed_since",
@@ -313,7 +321,7 @@ class SqliteStore:
 
     def circuits(self) -> dict[str, Circuit]:
         """See `Store.circuits`."""
-        with self._database.reading(PATIENCE) as db:
+        with self._database.connection(PATIENCE) as db:
             names = db.execute(
                 "SELECT channel FROM circuits WHERE namespace = ? ORDER BY channel",
                 (self.namespace,),
@@ -330,7 +338,7 @@ class SqliteStore:
 
     def silences(self, now: float) -> list[Silence]:
         """See `Store.silences`."""
-        with self._database.reading(PATIENCE) as db:
+        with self._database.connection(PATIENCE) as db:
             return claims.load_silences(db, self.namespace, now)
 
     def silence(self, silence: Silence) -> None:
@@ -419,12 +427,12 @@ class SqliteStore:
 
     def _enqueued(self, timeout: float) -> AbstractContextManager[sqlite3.Connection]:
         """Return a context to read in when the deliveries of all alerts are made."""
-        with self._database.reading(timeout) as db:
+        with self._database.connection(timeout) as db:
             is_behind = admission.is_behind(db)
         if is_behind:
             with self._database.transaction(timeout) as db:
                 admission.enqueue_all(db)
-        return self._database.reading(timeout)
+        return self._database.connection(timeout)
 
     def close(self) -> None:
         """See `Store.close`."""
