@@ -63,3 +63,15 @@ alerts = st.builds(
     created_at=moments,
 )
 """Any alert without attachments."""
+
+zones = st.sampled_from(
+    [
+        "America/New_York",
+        "America/Sao_Paulo",  # changed its clocks at midnight
+        "Asia/Kolkata",
+        "Australia/Lord_Howe",  # changes them by half an hour
+        "Europe/Berlin",
+        "Pacific/Apia",  # left out a day
+        "UTC",
+    ]
+)
