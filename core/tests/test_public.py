@@ -26,7 +26,7 @@ FLOORS = [
     {"_settings", "_store", "_store._rows", "_store._database", "_toml"},
     {"_hookspecs", "_store._port"},
     {"_envelope", "_retry", "_routing"},
-    {"_provider", "_quiet", "_silence", "_throttle"},
+    {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
     {"_attachment", "_places", "_secret"},
     {"_errors"},
