@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import attrs
 from hypothesis import strategies as st
 
-from tocsin import Alert, AlertLevel, Origin
+from tocsin import Alert, AlertLevel, Attachment, Origin
+from tocsin._digest import Listed
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=300)
 """Any Unicode, lone surrogates and control characters among it."""
@@ -63,3 +65,46 @@ alerts = st.builds(
     created_at=moments,
 )
 """Any alert without attachments."""
+
+
+class Zeros(bytes):
+    """So many bytes that the report of a failure had better not print them."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return f"Zeros({len(self)})"
+
+
+_SIZES = [0, 1, 9, 4_000_000, 6_000_000, 10_485_760, 10_485_761]
+
+attachments = st.builds(
+    Attachment, any_word, st.sampled_from([Zeros(size) for size in _SIZES])
+)
+"""From an empty one to one that no alert may carry."""
+
+listed = st.builds(
+    Listed,
+    st.builds(
+        lambda alert, attached, created_at: attrs.evolve(
+            alert, attachments=attached, created_at=created_at
+        ),
+        alerts,
+        st.lists(attachments, max_size=2),
+        st.none() | moments,
+    ),
+    st.integers(0, 10_000),
+)
+"""Any alert that waits for a digest."""
+
+zones = st.sampled_from(
+    [
+        "America/New_York",
+        "America/Sao_Paulo",  # changed its clocks at midnight
+        "Asia/Kolkata",
+        "Australia/Lord_Howe",  # changes them by half an hour
+        "Europe/Berlin",
+        "Pacific/Apia",  # left out a day
+        "UTC",
+    ]
+)

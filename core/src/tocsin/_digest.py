@@ -162,7 +162,7 @@ def _fitting(alerts: Iterable[Alert]) -> tuple[list[Attachment], list[Attachment
 
 def _told(left_out: Sequence[Attachment]) -> str:
     named = [
-        f"{_cut(clean_line(item.name), _NAME)} ({len(item.content):,} bytes)"
+        f"{_cut(clean_line(item.name) or '(no name)', _NAME)} ({len(item.content):,} bytes)"
         for item in left_out[:_MAX_LEFT_OUT]
     ]
     if others := left_out[_MAX_LEFT_OUT:]:

@@ -41,7 +41,7 @@ class QuietHours:
     time_zone: str = attrs.field(default="", kw_only=True, validator=instance_of(str))
     """A name such as ``Europe/Berlin``; default: the machine's own."""
     _quiet: bytes = attrs.field(init=False, repr=False, eq=False)
-    """For each minute of the day, twice over, whether it is quiet: 1, or else 0."""
+    """For each minute of two days, so that a search runs on past midnight: is it quiet?"""
     _zone: tzinfo | None = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
