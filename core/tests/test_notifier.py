@@ -445,7 +445,7 @@ def test_a_full_store_delivers_all_the_same(inbox):
         offline.store()._max_pending = 2
         for title in ("a", "b"):
             offline.notify(Alert(title))
-        offline.intake.spill.write(Alert("c", id="c", origin=Origin(user="ada")))
+        offline.state.spill.write(Alert("c", id="c", origin=Origin(user="ada")))
     with Notifier(settings(inbox), namespace="tests") as online:
         online.store()._max_pending = 2
         online.flush(10)

@@ -21,18 +21,18 @@ FLOORS = [
     {"_run"},
     {"_notifier"},
     {"_courier", "_intake"},
-    {"_attempt", "_config", "_gate", "_lane", "_results", "_spill", "_terminal"},
+    {"_attempt", "_config", "_gate", "_lane", "_results", "_state", "_terminal"},
     {"_plugins", "_rendering", "_store.sqlite", "_structure"},
     {"_settings", "_store._claims", "_toml"},
-    {"_store._admission", "_store._database"},
-    {"_store._rows", "_store._schema"},
+    {"_store._admission", "_store._database", "_journal", "_spill"},
+    {"_store._rows", "_store._schema", "_store.damage"},
     {"_store"},
     {"_hookspecs", "_store._port"},
     {"_circuit"},
     {"_envelope", "_retry", "_routing"},
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
-    {"_attachment", "_mode", "_places", "_secret"},
+    {"_attachment", "_filesystem", "_mode", "_places", "_secret"},
     {"_errors"},
 ]
 """The house, from the top: a module imports only from floors below its own."""
@@ -43,7 +43,7 @@ OWNERS = {
     "cattrs": {"_structure"},
     "sqlite3": {
         *("_store._admission", "_store._claims", "_store._database"),
-        *("_store._rows", "_store._schema", "_store.sqlite"),
+        *("_store._rows", "_store._schema", "_store.damage", "_store.sqlite"),
     },
     "importlib.metadata": {"_plugins", "__init__"},
 }

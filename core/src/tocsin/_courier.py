@@ -9,7 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from tocsin._attempt import Session
-from tocsin._errors import Ambiguous, DeliveryError, SecretUnavailable, StoreError
+from tocsin._errors import (
+    Ambiguous,
+    DeliveryError,
+    SecretUnavailable,
+    StoreDamaged,
+    StoreError,
+)
 from tocsin._lane import MAX_ABANDONED, MAX_WORKERS, Lane
 from tocsin._retry import Delivered, Failed, outcome
 from tocsin._store import Turn
@@ -51,7 +57,8 @@ class Courier:
     """Delivers what is due in a store, from background threads that it starts itself.
 
     It sends to `channels` alone. `chores` is called about once a second, and says whether
-    all of them are done; `on_settled` is called after each settled claim.
+    all of them are done; `on_settled` is called after each settled claim, and `repair` when
+    the store is damaged.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Courier:
         clock: Callable[[], float],
         chores: Callable[[], bool],
         on_settled: Callable[[], None],
+        repair: Callable[[], None],
     ) -> None:
         self._store = store
         self._settings = settings
@@ -70,6 +78,7 @@ class Courier:
         self._clock = clock
         self._chores = chores
         self._on_settled = on_settled
+        self._repair = repair
         self._lease = max(LEASE, 2 * settings.timeout)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -122,7 +131,7 @@ class Courier:
                 self._next_chores = self._next_look = 0.0
                 self._changed.notify_all()
             if not self.is_running:
-                self._round()
+                self._round_or_repair()
             remaining = deadline - time.monotonic()
             if self._is_idle(max(0.05, remaining)):
                 return not self._leaves_something()
@@ -176,7 +185,7 @@ class Courier:
     def _run(self) -> None:
         while not self._is_stopping:
             try:
-                self._round()
+                self._round_or_repair()
             except StoreError as error:
                 self._tell_once(
                     f"the store does not answer, and is asked again: {error}"
@@ -192,6 +201,13 @@ class Courier:
                 pause = min(TICK, self._next_look - time.monotonic())
                 if pause > 0 and not self._is_stopping:
                     self._changed.wait(pause)
+
+    def _round_or_repair(self) -> None:
+        try:
+            self._round()
+        except StoreDamaged:
+            self._repair()
+            self._next_look = self._next_chores = 0.0
 
     def _round(self) -> None:
         self._reap()

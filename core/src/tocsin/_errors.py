@@ -10,6 +10,7 @@
     │   └── EnvelopeTooNew   … because a newer Tocsin wrote it
     ├── StoreError           the store cannot be read or written
     │   ├── StoreBusy        … within the time allowed
+    │   ├── StoreDamaged     … because its file is damaged
     │   └── StoreFull        … because too many deliveries are pending
     └── DeliveryError        one attempt to deliver did not succeed
         ├── Rejected         … and never will: do not try again
@@ -94,6 +95,10 @@ class StoreError(TocsinError):
 
 class StoreBusy(StoreError):  # noqa: N818 - it says what happened
     """The store did not answer in time; another process holds it."""
+
+
+class StoreDamaged(StoreError):  # noqa: N818 - it says what happened
+    """The store's file is damaged; it is put aside, and a new one is made."""
 
 
 class StoreFull(StoreError):  # noqa: N818 - it says what happened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from tocsin._results import Result
     from tocsin._routing import Route, Subscription
     from tocsin._settings import Settings
-    from tocsin._spill import MemorySpill, Spill
+    from tocsin._state import State
     from tocsin._store import DeliveryRecord, Store
 
     Wait = Callable[[float | None], tuple[DeliveryRecord, ...]]
@@ -54,12 +53,12 @@ class Intake:
         settings: Settings,
         *,
         store: Callable[[float], Store],
-        spill: Spill | MemorySpill,
+        state: State,
         on_kept: Callable[[], None],
         waiter: Callable[[str], Wait],
     ) -> None:
         self.gate = Gate()
-        self.spill = spill
+        self._state = state
         self._settings = settings
         self._store = store
         self._on_kept = on_kept
@@ -186,9 +185,11 @@ class Intake:
     def _admitted(
         self, alert: Alert, channels: tuple[str, ...], suppressed: int = 0
     ) -> Result:
-        self._on_kept()
         if not channels:
             return Unrouted(alert_id=alert.id)
+        if self._state.journal is not None:
+            self._state.note(with_copies(alert), self._settings.submit_timeout)
+        self._on_kept()
         return Admitted(
             alert_id=alert.id,
             channels=channels,
@@ -207,6 +208,7 @@ class Intake:
         timeout = self._settings.submit_timeout
         self._store(timeout).submit(submission, now, timeout=timeout)
         _put(self._unrouted, key, (now, alert.id))
+        self._on_kept()
         return self._admitted(alert, ())
 
     def _resolve(self, alert: Alert, key: str, now: float) -> Result:
@@ -225,9 +227,10 @@ class Intake:
 
     def _defer(self, alert: Alert, key: str, now: float, error: StoreError) -> Result:
         try:
-            self.spill.write(with_copies(alert))
+            self._state.spill.write(with_copies(alert))
         except OSError as spilled:
             return self._refuse(f"{error}; and the alert cannot be spilled: {spilled}")
+        self._state.note(alert, self._settings.submit_timeout)
         if alert.kind != RESOLVED and self._matching(alert):
             self.gate.remember(key, Window(now, alert.level), now)
         self._on_kept()
@@ -257,14 +260,19 @@ class Intake:
                 self.gate.give_back(counts)
                 raise
 
-    def adopt(self, now: float) -> None:
-        """Submit what was spilled; what finds no room waits until there is some."""
+    def take_in(self, now: float) -> bool:
+        """Submit what was spilled or left; say whether nothing waits any more.
+
+        What finds no room waits until there is some.
+        """
 
         def submit(alert: Alert) -> None:
             self._adopt(alert, now)
 
-        with contextlib.suppress(StoreFull):
-            self.spill.adopt(submit)
+        try:
+            return self._state.maintain(submit, now)
+        except StoreFull:
+            return False
 
     def _adopt(self, alert: Alert, now: float) -> None:
         store, key = self._store(PATIENCE), throttle_key(alert)
@@ -283,7 +291,6 @@ class Intake:
         """Leave to the parent what is the parent's."""
         self._writing = threading.RLock()
         self.gate.after_fork_in_child()
-        self.spill.after_fork_in_child()
 
 
 def _suppressed(until: float, count: int) -> Suppressed:

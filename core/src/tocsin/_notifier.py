@@ -11,7 +11,6 @@ import threading
 import time
 import weakref
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
@@ -23,7 +22,7 @@ from tocsin._errors import StoreBusy, StoreError
 from tocsin._intake import Intake
 from tocsin._mode import Mode
 from tocsin._results import Disabled
-from tocsin._spill import MemorySpill, Spill
+from tocsin._state import State
 from tocsin._store import PATIENCE, Status
 from tocsin._text import storable
 from tocsin._throttle import title_of
@@ -71,13 +70,17 @@ class Notifier:
         self.namespace = storable(namespace)
         self.mode = Mode.parse(mode)
         self._clock = clock
-        self._state_dir = places.state_dir(settings.state_dir)
-        self._store: SqliteStore | None = None
+        self.state = State(
+            places.state_dir(settings.state_dir),
+            self.namespace,
+            settings.source,
+            is_network=settings.network_state,
+        )
         self._pruned_at = 0.0
         self.intake = Intake(
             settings,
             store=self.store,
-            spill=self._new_spill(),
+            state=self.state,
             on_kept=self._note_kept,
             waiter=self._waiter,
         )
@@ -85,7 +88,6 @@ class Notifier:
         _notifiers.add(self)
 
     def _begin(self) -> None:
-        self._opening = threading.RLock()
         self._settled = threading.Condition()
         self._is_used = False
         self._courier = self._new_courier()
@@ -99,6 +101,7 @@ class Notifier:
             clock=self._clock,
             chores=self._do_chores,
             on_settled=self._note_settled,
+            repair=self._repair,
         )
 
     @classmethod
@@ -212,57 +215,20 @@ class Notifier:
             StoreBusy: It cannot be opened within `timeout` seconds.
 
         """
-        if self._store is not None:
-            return self._store
-        if not self._opening.acquire(timeout=timeout):
-            raise StoreBusy("another thread is opening the store")
-        try:
-            if self._store is None:
-                self._store = self._open(timeout)
-            return self._store
-        finally:
-            self._opening.release()
-
-    def _open(self, timeout: float) -> SqliteStore:
-        if self._state_dir != places.MEMORY:
-            try:
-                Path(self._state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-                return self._open_at(str(Path(self._state_dir, "tocsin.db")), timeout)
-            except StoreBusy:
-                raise
-            except (OSError, StoreError) as error:
-                _log.warning(
-                    "alerts are kept in memory only, and are lost when the program ends: "
-                    "%s; make the folder writable, or set TOCSIN_STATE_DIR to another",
-                    error,
-                )
-                self.intake.spill = MemorySpill()
-        return self._open_at(places.MEMORY, timeout)
-
-    def _open_at(self, path: str, timeout: float) -> SqliteStore:
-        from tocsin._store.sqlite import SqliteStore
-
-        store = SqliteStore(path, self.namespace)
-        store.open(self.settings.source, self._clock(), timeout=timeout)
-        return store
-
-    def _new_spill(self) -> Spill | MemorySpill:
-        if self._state_dir == places.MEMORY:
-            return MemorySpill()
-        import hashlib
-
-        name = hashlib.blake2b(self.namespace.encode(), digest_size=8).hexdigest()
-        return Spill(Path(self._state_dir) / "spill" / name)
+        return self.state.store(timeout, self._clock())
 
     def _do_chores(self) -> bool:
-        """Write counts, adopt what was spilled, prune; say whether nothing is left."""
+        """Write counts, take in what was left, prune; say whether nothing is left."""
         self.intake.write_counts()
         now = self._clock()
-        self.intake.adopt(now)
+        is_done = self.intake.take_in(now)
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
             self.store().prune(now - self.settings.retention)
-        return self.intake.spill.is_empty
+        return is_done
+
+    def _repair(self) -> None:
+        self.state.repair(self._clock())
 
     def _note_settled(self) -> None:
         with self._settled:
@@ -346,10 +312,10 @@ class Notifier:
         if self._is_used:
             courier, self._courier = self._courier, self._new_courier()
             self._quietly(lambda: courier.close(limit))
-        if self._store is not None:
+        if self.state.is_open:
             remaining = max(0.05, deadline - time.monotonic())
             self._quietly(lambda: self.intake.write_counts(remaining))
-            self._store.close()
+            self.state.close()
         self._is_used = False
 
     def _quietly(self, step: Callable[[], T]) -> T | None:
@@ -369,8 +335,7 @@ class Notifier:
 
     def _after_fork_in_child(self) -> None:
         self.intake.after_fork_in_child()
-        if self._store is not None and self._store.path == places.MEMORY:
-            self._store = None
+        self.state.after_fork_in_child()
         self._begin()
 
 

@@ -51,6 +51,22 @@ def state_dir(configured: str = "") -> str:
     return str(own) if own.is_absolute() else MEMORY
 
 
+def local_dir(shared: str) -> str:
+    """Return the folder on a local disk that stands for one on a network file system.
+
+    It is in `TOCSIN_LOCAL_DIR`, else in ``/var/tmp``, which outlives a restart.
+    """
+    import hashlib
+    import tempfile
+
+    base = os.environ.get("TOCSIN_LOCAL_DIR", "")
+    if not base:
+        base = "/var/tmp" if os.path.isdir("/var/tmp") else tempfile.gettempdir()  # noqa: PTH112, S108 - whoever uses it makes sure that it is theirs
+        base = os.path.join(base, f"tocsin-{login()}")  # noqa: PTH118 - a str
+    name = hashlib.blake2b(shared.encode(), digest_size=8).hexdigest()
+    return os.path.join(base, name)  # noqa: PTH118 - likewise
+
+
 def expanded(path: str) -> str:
     """Return the path with ``~`` expanded, where there is such a home."""
     return os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is none

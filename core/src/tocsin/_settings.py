@@ -92,6 +92,8 @@ class Settings:
     """How long the history is kept."""
     state_dir: str = ""
     """Where the store is; empty: `TOCSIN_STATE_DIR`, or the user's own state folder."""
+    network_state: bool | None = None
+    """Whether the store's folder is on a network file system; None: it is found out."""
     templates: str = ""
     """The folder of the operator's templates: ``<templates>/<provider>/<file>``."""
     source: str = ""

@@ -90,6 +90,7 @@ class TopTable:
     flush_timeout: Duration | None = None
     finish_timeout: Duration | None = None
     retention: Duration | None = None
+    network_state: bool | None = None
 
 
 class Structure:

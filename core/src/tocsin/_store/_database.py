@@ -9,8 +9,9 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from tocsin._errors import StoreBusy, StoreError
+from tocsin._errors import StoreBusy, StoreDamaged, StoreError
 from tocsin._store import _schema as schema
+from tocsin._store.damage import is_damage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,6 +29,7 @@ class Database:
         self._lock = threading.RLock()
         self._is_in_use = False
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which file it is, whatever its name
         self._allowed = -1  # milliseconds that SQLite may wait for another process
         _databases.add(self)
 
@@ -83,6 +85,7 @@ class Database:
         if self._connection is None:
             self._allowed = -1
             self._connection = _connect(self.path, deadline)
+            self._file = _file_of(self.path)
         milliseconds = max(0, int((deadline - time.monotonic()) * 1000))
         if milliseconds != self._allowed:  # asking for it costs microseconds
             self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
@@ -107,6 +110,8 @@ class Database:
             return
         if _is_busy(error):
             raise StoreBusy(f"another process holds {self.path}") from error
+        if is_damage(error):
+            raise StoreDamaged(f"the store {self.path} is damaged: {error}") from error
         raise StoreError(f"the store {self.path} failed: {error}") from error
 
     def close(self) -> None:
@@ -119,6 +124,10 @@ class Database:
                 self._connection = None
         finally:
             self._lock.release()
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is still the one at the path."""
+        return self._connection is None or self._file == _file_of(self.path)
 
     def before_fork(self) -> None:
         """Close the file: SQLite forbids to carry a connection across a fork."""
@@ -184,6 +193,14 @@ def _connect(path: str, deadline: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _file_of(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a str
+    except OSError:  # it is in memory, or gone
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

@@ -434,6 +434,15 @@ class SqliteStore:
                 admission.enqueue_all(db)
         return self._database.connection(timeout)
 
+    def is_settled(self, alert_id: str) -> bool:
+        """Say whether nothing of the alert is left to be delivered."""
+        kept = self.deliveries(alert_id)
+        return all(delivery.status is not Status.PENDING for delivery in kept)
+
+    def is_in_place(self) -> bool:
+        """Say whether the file that is open is still the one at the path."""
+        return self._database.is_in_place()
+
     def close(self) -> None:
         """See `Store.close`."""
         self._database.close()

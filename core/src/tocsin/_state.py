@@ -1,0 +1,227 @@
+"""The state directory as one namespace uses it: its store, its spill, its journal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tocsin import _places as places
+from tocsin._errors import StoreBusy, StoreDamaged, StoreError
+from tocsin._filesystem import network_kind
+from tocsin._spill import MemorySpill, Spill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tocsin._alert import Alert
+    from tocsin._journal import Journal
+    from tocsin._store.sqlite import SqliteStore
+
+_CHECKED_EVERY = 1.0  # seconds between two looks whether the file is still there
+_PATIENT = 5.0  # seconds that background work waits for another process
+
+_log = logging.getLogger("tocsin")
+
+
+class State:
+    """Where alerts are kept; opened at its first use.
+
+    On a network file system SQLite is not safe: the store is on a local disk then, and what
+    it holds is also in a journal in the folder that machines share.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        namespace: str,
+        config: str,
+        *,
+        is_network: bool | None = None,
+    ) -> None:
+        self.folder = folder
+        self._namespace = namespace
+        self._config = config
+        self._is_network = is_network
+        self._store: SqliteStore | None = None
+        self._opening = threading.RLock()
+        self.spill: Spill | MemorySpill = self._new_spill(folder)
+        self.journal: Journal | None = None
+        self._path = ""
+        self._checked_at = 0.0
+        self._told = False
+
+    def store(self, timeout: float, now: float) -> SqliteStore:
+        """Return the store; it is opened at its first use.
+
+        Raises:
+            StoreBusy: It cannot be opened within `timeout` seconds.
+
+        """
+        if self._store is not None:
+            return self._store
+        if not self._opening.acquire(timeout=timeout):
+            raise StoreBusy("another thread is opening the store")
+        try:
+            if self._store is None:
+                self._store = self._open(timeout, now)
+            return self._store
+        finally:
+            self._opening.release()
+
+    def _open(self, timeout: float, now: float) -> SqliteStore:
+        if self.folder == places.MEMORY:
+            return self._open_at(places.MEMORY, timeout, now)
+        try:
+            self._path = os.path.join(self._make_folder(), "tocsin.db")  # noqa: PTH118 - a str
+            return self._open_at(self._path, timeout, now)
+        except (StoreBusy, StoreDamaged):
+            raise
+        except (OSError, StoreError) as error:
+            _log.warning(
+                "alerts are kept in memory only, and are lost when the program ends: %s; "
+                "make the folder writable, or set TOCSIN_STATE_DIR to another",
+                error,
+            )
+            self.spill = MemorySpill()
+            return self._open_at(places.MEMORY, timeout, now)
+
+    def _make_folder(self) -> str:
+        """Return the folder that the database is in."""
+        Path(self.folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        kind = self._network_kind()
+        if not kind:
+            return self.folder
+        from tocsin._journal import Journal
+
+        local = _own_folder(places.local_dir(self.folder))
+        self.journal = Journal(Path(self.folder, "journal", _digest(self._namespace)))
+        self.spill = self._new_spill(local)
+        _log.info(
+            "%s is on a network file system (%s): the database is in %s, and each process "
+            "keeps a journal in the shared folder",
+            *(self.folder, kind, local),
+        )
+        return local
+
+    def _network_kind(self) -> str:
+        if self._is_network is None:
+            return network_kind(self.folder)
+        return "as configured" if self._is_network else ""
+
+    def _open_at(self, path: str, timeout: float, now: float) -> SqliteStore:
+        from tocsin._store.sqlite import SqliteStore
+
+        store = SqliteStore(path, self._namespace)
+        store.open(self._config, now, timeout=timeout)
+        return store
+
+    def _new_spill(self, folder: str) -> Spill | MemorySpill:
+        if folder == places.MEMORY:
+            return MemorySpill()
+        return Spill(Path(folder, "spill", _digest(self._namespace)))
+
+    def note(self, alert: Alert, timeout: float) -> None:
+        """Have the alert outlive this machine, where its folder is a shared one."""
+        if self.journal is None:
+            return
+        try:
+            self.journal.write(alert, timeout)
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                _log.warning(
+                    "alerts are kept on this machine alone, and would be lost with it: %s",
+                    error,
+                )
+
+    def maintain(self, submit: Callable[[Alert], None], now: float) -> bool:
+        """Take in what was spilled or left; say whether all of it is settled.
+
+        Raises:
+            StoreError: The store does not take it; it is kept.
+
+        """
+        store = self.store(_PATIENT, now)
+        if time.monotonic() >= self._checked_at + _CHECKED_EVERY:
+            self._checked_at = time.monotonic()
+            if not store.is_in_place():  # somebody moved or removed the file
+                self._reopen(store, now)
+            if self.journal is not None:
+                self.journal.adopt(submit)
+                self.journal.mark(store.is_settled)
+        self.spill.adopt(submit)
+        return self.spill.is_empty
+
+    def repair(self, now: float) -> None:
+        """Put a damaged database aside; what can be read of it is submitted again."""
+        from tocsin._store import damage
+
+        self.close()
+        aside = damage.put_aside(self._path, now)
+        if aside is None:  # another process did, or it is not damaged
+            return
+        saved = 0
+        spills: dict[str, Spill] = {}
+        folder = Path(self._path).parent
+        for namespace, alert in damage.salvage(aside):
+            spill = spills.setdefault(
+                namespace, Spill(folder / "spill" / _digest(namespace))
+            )
+            spill.write(alert)
+            saved += 1
+        _log.error(
+            "the database was damaged, and was put aside as %s: a new one is made; %d alerts "
+            "that were not delivered could be read, and are submitted again",
+            *(aside, saved),
+        )
+        self._reopen(self.store(_PATIENT, now), now)
+
+    def _reopen(self, store: SqliteStore, now: float) -> None:
+        store.close()
+        store.open(self._config, now, timeout=_PATIENT)
+
+    def close(self) -> None:
+        """Let go of the store; the next use opens it again."""
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store was used."""
+        return self._store is not None
+
+    def after_fork_in_child(self) -> None:
+        """Start anew; what a process has in memory is its own."""
+        self._opening = threading.RLock()
+        self.spill.after_fork_in_child()
+        if self.journal is not None:
+            self.journal.after_fork_in_child()
+        if self._store is not None and self._store.path == places.MEMORY:
+            self._store = None
+
+
+def _digest(namespace: str) -> str:
+    import hashlib
+
+    return hashlib.blake2b(namespace.encode(), digest_size=8).hexdigest()
+
+
+def _own_folder(path: str) -> str:
+    """Make a folder where everybody can, and be sure that it is ours alone.
+
+    Raises:
+        OSError: It is somebody else's.
+
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103 - likewise
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(f"{path} is no folder")
+    if os.name != "nt" and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+        raise PermissionError(f"{path} is not ours alone: remove it")
+    return path
