@@ -158,7 +158,7 @@ def test_no_such_host():
     """A name that does not resolve is tried again: the network may be down."""
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    told = outcome().broken(Interrupted("connect", error))
+    told = outcome().broken(Interrupted("lookup", error))
 
     assert isinstance(told, RetryLater)
     assert told.reason == "mail.test:587 cannot be reached (Name or service not known)"

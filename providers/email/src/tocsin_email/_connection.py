@@ -10,6 +10,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Literal
 
+from tocsin_email._lookup import addresses
 from tocsin_email._reply import Reply
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from tocsin import Secret
 
 Stage = Literal[
-    "connect", "greeting", "tls", "login", "sender", "recipients", "data", "dot"
+    "lookup",
+    "connect",
+    "greeting",
+    "tls",
+    "login",
+    "sender",
+    "recipients",
+    "data",
+    "dot",
 ]
 """How far a talk with the server has come. Only after the dot may the mail be there."""
 
@@ -86,8 +95,11 @@ class Connection(smtplib.SMTP):
 
     def dial(self, context: ssl.SSLContext | None) -> None:
         """Connect, with TLS from the start if there is a context, and greet."""
+        host, port = self._server
+        with self._at("lookup"):
+            found = addresses(host, port, timeout=self._left())
         with self._at("connect"):
-            self.sock = _connected(*self._server, self._left)
+            self.sock = _connected(found, port, self._left)
         if context is not None:
             with self._at("tls"):
                 self._wrap(context)
@@ -239,14 +251,13 @@ class _Incoming(io.RawIOBase):
         return count
 
 
-def _connected(host: str, port: int, left: Callable[[], float]) -> socket.socket:
+def _connected(found: list[str], port: int, left: Callable[[], float]) -> socket.socket:
     """Return a socket; each of the host's addresses gets its share of the time."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    error = OSError(f"{host} has no address")
-    for tried, (*_, address) in enumerate(found):
+    error = OSError("the host has no address")
+    for tried, address in enumerate(found):
         try:
             timeout = left() / (len(found) - tried)
-            connected = socket.create_connection((str(address[0]), port), timeout)
+            connected = socket.create_connection((address, port), timeout)
         except OSError as refused:
             error = refused
         else:

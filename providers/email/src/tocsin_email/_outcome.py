@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import smtplib
-import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from tocsin_email._reply import Reply
 
 _DOING: Mapping[Stage, str] = {
+    "lookup": "being looked up",
     "connect": "being called",
     "greeting": "greeting",
     "tls": "turning to TLS",
@@ -30,6 +30,7 @@ _DOING: Mapping[Stage, str] = {
     "dot": "confirming the mail",
 }
 _OBJECT: Mapping[Stage, str] = {
+    "lookup": "the call",
     "connect": "the call",
     "greeting": "the greeting",
     "tls": "TLS",
@@ -193,18 +194,18 @@ class Outcome:
         return RetryLater(
             self._trouble(error, stage),
             state=self.progress.state,
-            remedy=self._where_to_look(error, stage),
+            remedy=self._where_to_look(stage),
         )
 
     def _trouble(self, error: OSError, stage: Stage) -> str:
         if isinstance(error, TimeoutError):
             return f"{self._server} did not answer in time, when {_DOING[stage]}"
-        if stage == "connect":
+        if stage in {"lookup", "connect"}:
             return f"{self._server} cannot be reached ({_words(error)})"
         return f"{self._server} broke off when {_DOING[stage]} ({_words(error)})"
 
-    def _where_to_look(self, error: OSError, stage: Stage) -> str:
-        if isinstance(error, socket.gaierror):
+    def _where_to_look(self, stage: Stage) -> str:
+        if stage == "lookup":
             return "check host: the name does not resolve"
         if stage == "connect":
             return "check host and port, and that no firewall is between"
