@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tocsin import Ambiguous, Attachment, Rejected, RetryLater, Secret
+from tocsin import Ambiguous, Attachment, OutOfOrder, Rejected, RetryLater, Secret
 from tocsin_email._sender import MailSender
 from tocsin_email.testing import MailDouble
 
@@ -146,6 +146,17 @@ def test_put_off(mail, post):
     mail.fail_next("mail", "451 4.3.0 later")
 
     with pytest.raises(RetryLater, match="put off the sender"):
+        post("d2")
+
+    assert mail.connections == 1
+
+
+def test_out_of_order(mail, post):
+    """A sender that is refused for good, over a kept connection too, stops the channel."""
+    post("d1")
+    mail.fail_next("mail", "550 5.7.1 not yours")
+
+    with pytest.raises(OutOfOrder, match="refused the sender: 550"):
         post("d2")
 
     assert mail.connections == 1
@@ -362,7 +373,7 @@ def test_check_fails(mail, channel):
     """A check that fails says why, and what to do."""
     mail.fail_next("noop", "554 5.3.0 broken")
 
-    with pytest.raises(Rejected, match=r"554 5\.3\.0 broken"):
+    with pytest.raises(OutOfOrder, match=r"554 5\.3\.0 broken"):
         channel(mail).check(5.0)
 
 
