@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.policy import default
-from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 
 import attrs
 import pytest
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tocsin import Alert, Attachment, Delivery, Origin
 from tocsin._rendering import Circumstances, render
 from tocsin_email import Email
-from tocsin_email._message import compose, message_id, without_attachments
+from tocsin_email._letterhead import Letterhead
+from tocsin_email._message import compose, without_attachments
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 EMAIL = Email(
@@ -56,16 +57,33 @@ def rendered(title="Loss is NaN", text="", **alert):
 
 
 def raw(message, delivery_id="d1", email=EMAIL):
-    return compose(message, Delivery(id=delivery_id, channel="ops"), email)
+    delivery = Delivery(id=delivery_id, channel="ops")
+    return compose(message, delivery, Letterhead.of(email))
 
 
 def composed(message, delivery_id="d1", email=EMAIL):
-    return message_from_bytes(raw(message, delivery_id, email), policy=default)
+    sent = raw(message, delivery_id, email)
+    return message_from_bytes(sent, policy=default)
+
+
+def assert_sound(sent):
+    """Say that a mail has each header once, and only ours, in lines that may be sent."""
+    head, _, _ = sent.partition(b"\r\n\r\n")
+    names = re.findall(rb"^([^ \t:]+):", head.replace(b"\r\n", b"\n"), re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert {name.decode() for name in names} <= HEADERS
+    assert max(map(len, sent.split(b"\r\n"))) <= 998
+    assert sent.isascii()
+    assert sent.count(b"\n") == sent.count(b"\r") == sent.count(b"\r\n")
 
 
 def body(mail, kind):
     part = mail.get_body((kind,))
     return part.get_content().replace("\r\n", "\n").rstrip("\n")
+
+
+def subject(sent):
+    return str(make_header(decode_header(message_from_bytes(sent)["Subject"])))
 
 
 def types(mail):
@@ -96,19 +114,12 @@ def test_any_text(alert, origin):
 
     sent = raw(message)
 
-    head, _, _ = sent.partition(b"\r\n\r\n")
-    names = re.findall(rb"^([^ \t:]+):", head.replace(b"\r\n", b"\n"), re.MULTILINE)
-    assert len(names) == len(set(names))
-    assert {name.decode() for name in names} <= HEADERS
-    assert max(map(len, sent.split(b"\r\n"))) <= 998
-    assert sent.isascii()
-    assert sent.count(b"\n") == sent.count(b"\r") == sent.count(b"\r\n")
+    assert_sound(sent)
     mail = message_from_bytes(sent, policy=default)
     assert message.alert.text in message.parts["text"]
     assert body(mail, "plain") == message.parts["text"]
     assert body(mail, "html") == message.parts["html"]
-    subject = decode_header(message_from_bytes(sent)["Subject"])
-    assert str(make_header(subject)) == message.parts["title"]
+    assert subject(sent) == message.parts["title"]
 
 
 @given(name=ANY, content_type=ANY, content=st.binary(max_size=200))
@@ -205,19 +216,9 @@ def test_plain_form():
 
 
 def test_message_id():
-    """A delivery's mails have one Message-ID, at the sender's domain."""
-    first, second = composed(rendered(), "d1"), composed(rendered(), "d1")
-
-    assert first["Message-ID"] == second["Message-ID"] == "<d1@example.org>"
+    """A delivery's mails are the same, under one Message-ID at the sender's domain."""
     assert composed(rendered(), "a1.ops")["Message-ID"] == "<a1.ops@example.org>"
-
-
-@pytest.mark.parametrize("delivery_id", ["", "a b", "<>", "é", ".a", "x" * 500, "a\n"])
-def test_odd_delivery_id(delivery_id):
-    """An id that is none for a header is replaced by its digest."""
-    delivery = Delivery(id=delivery_id, channel="ops")
-
-    assert re.fullmatch(r"<[0-9a-f]{32}@example\.org>", message_id(delivery, EMAIL))
+    assert raw(rendered(attachments=[PNG])) == raw(rendered(attachments=[PNG]))
 
 
 def test_date():
@@ -227,25 +228,6 @@ def test_date():
     mail = composed(rendered(created_at=created_at))
 
     assert parsedate_to_datetime(mail["Date"]) == created_at
-
-
-def test_addresses():
-    """The mail names its sender and all its recipients."""
-    mail = composed(rendered())
-
-    assert getaddresses([mail["From"]]) == [("Tocsin", "tocsin@example.org")]
-    assert getaddresses([mail["To"]]) == [
-        ("Ada", "ada@example.org"),
-        ("", "grace@example.org"),
-    ]
-
-
-def test_automatic():
-    """Nobody's holiday notice answers it."""
-    mail = composed(rendered())
-
-    assert mail["Auto-Submitted"] == "auto-generated"
-    assert mail["X-Auto-Response-Suppress"] == "All"
 
 
 @pytest.mark.parametrize(
@@ -264,10 +246,8 @@ def test_thread():
     run = Origin(project="vision", run="r1")
     one = composed(rendered("a", origin=run), "d1")
     two = composed(rendered("b", origin=run), "d2")
-    other = composed(rendered(origin=attrs.evolve(run, run="r2")))
 
     assert one["References"] == one["In-Reply-To"] == two["References"]
-    assert one["References"] != other["References"]
     assert composed(rendered())["References"] is None
 
 
@@ -292,11 +272,11 @@ def test_subject():
     """The subject is the level, the title and the project, cut to a sensible length."""
     origin = Origin(project="vision" * 20)
 
-    subject = composed(rendered("Loss " * 100, origin=origin))["Subject"]
+    shown = composed(rendered("Loss " * 100, origin=origin))["Subject"]
 
-    assert subject.startswith("[INFO] Loss Loss")
-    assert "more characters] · visionvision" in subject
-    assert len(subject) <= 150
+    assert shown.startswith("[INFO] Loss Loss")
+    assert "more characters] · visionvision" in shown
+    assert len(shown) <= 150
 
 
 def test_text():
