@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tocsin import Alert, Attachment, Delivery, Origin
+from tocsin import Alert, Attachment, Delivery, Earlier, Origin, Receipt
 from tocsin._rendering import Circumstances, render
 from tocsin_email import Email
 from tocsin_email._letterhead import Letterhead
@@ -56,14 +56,18 @@ def rendered(title="Loss is NaN", text="", **alert):
     return render(Email, Alert(title, text, **alert), Circumstances(now=NOW))
 
 
-def raw(message, delivery_id="d1", email=EMAIL):
-    delivery = Delivery(id=delivery_id, channel="ops")
+def raw(message, delivery_id="d1", email=EMAIL, **delivery):
+    delivery = Delivery(id=delivery_id, channel="ops", **delivery)
     return compose(message, delivery, Letterhead.of(email))
 
 
-def composed(message, delivery_id="d1", email=EMAIL):
-    sent = raw(message, delivery_id, email)
+def composed(message, delivery_id="d1", email=EMAIL, **delivery):
+    sent = raw(message, delivery_id, email, **delivery)
     return message_from_bytes(sent, policy=default)
+
+
+def earlier(message, reference="<d0@example.org>"):
+    return Earlier(message=message, receipt=Receipt(reference=reference))
 
 
 def assert_sound(sent):
@@ -120,6 +124,30 @@ def test_any_text(alert, origin):
     assert body(mail, "plain") == message.parts["text"]
     assert body(mail, "html") == message.parts["html"]
     assert subject(sent) == message.parts["title"]
+
+
+@given(
+    st.builds(rendered, ANY, ANY, origin=st.builds(Origin, project=ANY, run=ANY)),
+    st.builds(rendered, ANY, ANY, origin=st.builds(Origin, project=ANY)),
+    ANY | ANY.map("<{}@example.org>".format),
+    st.booleans(),
+)
+@example(rendered(), rendered("x" * 10_000), "<" + "x" * 2000 + "@example.org>", True)
+@example(rendered(INJECTION), rendered(INJECTION), f"<a@b{INJECTION}>", True)
+@example(rendered(), rendered("損" * 1000), "<" + "x" * 200 + "@example.org>", False)
+@settings(deadline=None, max_examples=80)
+def test_any_reply(message, first, reference, has_parts):
+    """An all-clear to any mail is as sound, and has the mail's subject."""
+    if not has_parts:
+        first = attrs.evolve(first, parts={})
+
+    sent = raw(message, resolves=earlier(first, reference))
+
+    assert_sound(sent)
+    assert subject(sent) == f"Re: {subject(raw(first))}"
+    mail = message_from_bytes(sent, policy=default)
+    for kind in ("plain", "html"):
+        assert "This is over: [INFO] " in body(mail, kind)
 
 
 @given(name=ANY, content_type=ANY, content=st.binary(max_size=200))
@@ -249,6 +277,60 @@ def test_thread():
 
     assert one["References"] == one["In-Reply-To"] == two["References"]
     assert composed(rendered())["References"] is None
+
+
+def test_no_thread():
+    """Where no threads are wanted, a mail stands alone."""
+    run = Origin(project="vision", run="r1")
+
+    mail = composed(rendered(origin=run), email=attrs.evolve(EMAIL, threads=""))
+
+    assert mail["References"] is mail["In-Reply-To"] is None
+
+
+def test_all_clear():
+    """What says that an alert is over is a reply to the alert's mail."""
+    run = Origin(project="vision", run="r1")
+    first = rendered("Loss is NaN", level="ERROR", origin=run)
+
+    mail = composed(rendered("Over", origin=run), resolves=earlier(first))
+
+    assert mail["Subject"] == "Re: [ERROR] Loss is NaN · vision"
+    assert mail["In-Reply-To"] == "<d0@example.org>"
+    [root] = composed(first)["References"].split()
+    assert mail["References"].split() == [root, "<d0@example.org>"]
+    assert body(mail, "plain").startswith(
+        "This is over: [ERROR] Loss is NaN · vision\n\n[INFO] Over"
+    )
+
+
+def test_all_clear_in_html():
+    """The HTML says so at its top, whatever template it is of."""
+    first = rendered("<b>Loss", "")
+
+    page = body(composed(rendered(), resolves=earlier(first)), "html")
+    bare = attrs.evolve(rendered(), parts={"html": "<p>mine</p>"})
+    own = body(composed(bare, resolves=earlier(first)), "html")
+
+    assert "This is over: [INFO] &lt;b&gt;Loss</div>" in page
+    assert page.index("<body") < page.index("This is over") < page.index("<table")
+    assert own.index("This is over") < own.index("<p>mine</p>")
+
+
+def test_all_clear_is_not_urgent():
+    """That an error is over is nothing to be woken for."""
+    mail = composed(rendered(level="ERROR"), resolves=earlier(rendered()))
+
+    assert mail["Importance"] is mail["X-Priority"] is None
+    assert mail["X-Tocsin-Level"] == "ERROR"
+
+
+def test_all_clear_for_a_digest():
+    """Where the alert was part of another mail, the subject is its own."""
+    mail = composed(rendered("Over"), thread=Receipt(reference="<d0@example.org>"))
+
+    assert mail["In-Reply-To"] == mail["References"] == "<d0@example.org>"
+    assert mail["Subject"] == "[INFO] Over"
 
 
 @pytest.mark.parametrize(

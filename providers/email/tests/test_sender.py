@@ -4,7 +4,16 @@ import time
 
 import pytest
 
-from tocsin import Ambiguous, Attachment, OutOfOrder, Rejected, RetryLater, Secret
+from tocsin import (
+    Ambiguous,
+    Attachment,
+    Earlier,
+    Origin,
+    OutOfOrder,
+    Rejected,
+    RetryLater,
+    Secret,
+)
 from tocsin_email._sender import MailSender
 from tocsin_email.testing import MailDouble
 
@@ -88,6 +97,46 @@ def test_burst(mail, post):
     assert len(mail.messages) == 20
     assert mail.connections == 1
     assert mail.commands == ["EHLO", "STARTTLS", "EHLO", *["MAIL", "RCPT", "DATA"] * 20]
+
+
+@pytest.mark.parametrize(("threads", "is_thread"), [("run", True), ("", False)])
+def test_run(mail, channel, rendered, delivery, *, threads, is_thread):
+    """The mails of a run are one thread, unless each is to stand alone."""
+    sender = MailSender(channel(mail, threads=threads))
+
+    for name in ("d1", "d2"):
+        sender.deliver(rendered(origin=Origin(run="r1")), delivery(name))
+    sender.close()
+
+    first, second = (received.message for received in mail.messages)
+    assert first["References"] == second["References"]
+    assert bool(first["In-Reply-To"]) == is_thread
+
+
+def test_all_clear(mail, sender, rendered, delivery):
+    """That an alert is over is a reply to its mail, whose id the receipt has."""
+    message = rendered("Loss is NaN")
+    receipt = sender.deliver(message, delivery("d1"))
+    earlier = Earlier(message=message, receipt=receipt)
+
+    sender.deliver(rendered("Over", level="INFO"), delivery("d2", resolves=earlier))
+
+    first, second = mail.messages
+    assert second.message["In-Reply-To"] == first.message["Message-ID"]
+    assert second.message["Subject"] == f"Re: {first.message['Subject']}"
+    assert second.text.startswith("This is over: [ERROR] Loss is NaN\n")
+    assert "This is over: [ERROR] Loss is NaN<" in second.html
+
+
+def test_all_clear_for_a_digest(mail, sender, rendered, delivery):
+    """Where the alert was part of another mail, the reply is to that one."""
+    receipt = sender.deliver(rendered("3 alerts"), delivery("d1"))
+
+    sender.deliver(rendered("Over"), delivery("d2", thread=receipt))
+
+    _, second = mail.messages
+    assert second.message["In-Reply-To"] == receipt.reference
+    assert second.message["Subject"] == "[ERROR] Over"
 
 
 def test_connects_late(mail, sender):

@@ -7,7 +7,7 @@ import attrs
 from tocsin_email import _header as header
 
 if TYPE_CHECKING:
-    from tocsin_email._provider import Email
+    from tocsin_email._provider import Email, Threads
 
 
 @attrs.frozen(kw_only=True)
@@ -18,6 +18,7 @@ class Letterhead:
     """The mailbox that they come from."""
     recipients: tuple[str, ...]
     """The mailboxes that they go to."""
+    threads: Threads
     lines: str
     """The headers that are always the same, with CRLF at each line's end."""
 
@@ -35,6 +36,7 @@ class Letterhead:
         return cls(
             author=author.mailbox,
             recipients=tuple(address.mailbox for address in recipients),
+            threads=settings.threads,
             lines=header.lines(pairs),
         )
 

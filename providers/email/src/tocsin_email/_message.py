@@ -13,18 +13,19 @@ import attrs
 from tocsin import AlertLevel, Attachment
 from tocsin_email import _header as header
 from tocsin_email import _mime as mime
-from tocsin_email._thread import digest, message_id, root
+from tocsin_email._thread import ancestors, digest, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from tocsin import Delivery, Message
+    from tocsin import Delivery, Earlier, Message
     from tocsin_email._letterhead import Letterhead
 
 _NESTED_TYPES = ("multipart/", "message/")  # they may not be base64 (RFC 2046, 5)
 _CONTENT_TYPE = re.compile(r"[a-z0-9-]+/[a-z0-9][a-z0-9!#$&^_.+-]*")
 _LABEL = re.compile(r"[^a-z0-9]+")
+_PAGE = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 _MAX_FILE_NAME = 100
 _MAX_MEDIA_TYPE = 255  # characters: twice the 127 of RFC 6838, 4.2
 _IMAGE = '"cid:attachment-'  # in a template alone: escaped text has no quotation mark
@@ -36,7 +37,7 @@ def compose(message: Message, delivery: Delivery, letterhead: Letterhead) -> byt
     It is ASCII throughout, but for a mailbox that is not.
     """
     head = letterhead.lines + header.lines(_headers(message, delivery, letterhead))
-    return head.encode() + _body(message)
+    return head.encode() + _body(message, delivery.resolves)
 
 
 def without_attachments(message: Message) -> Message:
@@ -57,14 +58,14 @@ def _headers(
     message: Message, delivery: Delivery, letterhead: Letterhead
 ) -> list[tuple[str, str]]:
     alert, origin = message.alert, message.alert.origin
-    above = root(origin, letterhead.domain)
-    is_urgent = alert.level is AlertLevel.ERROR
+    above = ancestors(message, delivery, letterhead)
+    is_urgent = alert.level is AlertLevel.ERROR and delivery.resolves is None
     return [
         ("Date", _date(alert.created_at)),
         ("Message-ID", message_id(delivery, letterhead.domain)),
-        ("In-Reply-To", above),
-        ("References", above),
-        ("Subject", header.unstructured(_subject(message))),
+        ("In-Reply-To", above[-1] if above else ""),
+        ("References", "\r\n ".join(above)),
+        ("Subject", header.unstructured(_subject(message, delivery.resolves))),
         ("List-Id", _list_id(origin.project, letterhead.domain)),
         ("Importance", "high" if is_urgent else ""),
         ("X-Priority", "1" if is_urgent else ""),
@@ -78,7 +79,15 @@ def _date(when: datetime | None) -> str:
     return format_datetime(when.astimezone(UTC)) if when else ""
 
 
-def _subject(message: Message) -> str:
+def _subject(message: Message, resolves: Earlier | None) -> str:
+    """Return the subject; an all-clear has that of the mail which it answers.
+
+    Some mail programs take two mails for one conversation only when the subject is the same.
+    """
+    return _title(message) if resolves is None else f"Re: {_title(resolves.message)}"
+
+
+def _title(message: Message) -> str:
     plain = f"[{message.alert.level.value}] {message.title}"
     return message.parts.get("title") or plain
 
@@ -96,13 +105,16 @@ def _project_label(project: str) -> str:
     return f"{label}." if is_whole else f"{label}-{digest(project)[:6]}.".lstrip("-")
 
 
-def _body(message: Message) -> bytes:
+def _body(message: Message, resolves: Earlier | None) -> bytes:
     """Return the parts in the tree that mail programs expect.
 
     mixed(alternative(text, related(html, images)), files), less what is not needed.
     """
     plain = message.parts.get("text") or message.text
     markup = message.parts.get("html") or _preformatted(message.text)
+    if resolves is not None:
+        words = f"This is over: {_title(resolves.message)}"
+        plain, markup = f"{words}\n\n{plain}", _headed(markup, words)
     by_id = {
         f"attachment-{position}@tocsin": item
         for position, item in enumerate(message.attachments, 1)
@@ -115,6 +127,19 @@ def _body(message: Message) -> bytes:
 
 def _preformatted(text: str) -> str:
     return f'<pre style="white-space:pre-wrap">{html.escape(text)}</pre>'
+
+
+def _headed(markup: str, words: str) -> str:
+    """Return the HTML, which may be of anyone's template, with the words at its top."""
+    page = _PAGE.search(markup)
+    begin = page.end() if page else 0
+    style = (
+        "max-width:570px;margin:0 auto;padding:20px 14px 0;text-align:center;"
+        "font-family:sans-serif;font-size:15px;line-height:24px;font-weight:600;"
+        "color:#067647;word-break:break-word;overflow-wrap:anywhere"
+    )
+    line = f'<div dir="auto" style="{style}">{html.escape(words)}</div>'
+    return f"{markup[:begin]}\n{line}{markup[begin:]}"
 
 
 def _with_images(page: bytes, images: Mapping[str, Attachment]) -> bytes:
