@@ -16,6 +16,7 @@ from tocsin import Alert, Attachment, Delivery, Earlier, Origin, Receipt
 from tocsin._rendering import Circumstances, render
 from tocsin_email import Email
 from tocsin_email._letterhead import Letterhead
+from tocsin_email._mention import named
 from tocsin_email._message import compose, without_attachments
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
@@ -121,9 +122,9 @@ def test_any_text(alert, origin):
     assert_sound(sent)
     mail = message_from_bytes(sent, policy=default)
     assert message.alert.text in message.parts["text"]
-    assert body(mail, "plain") == message.parts["text"]
-    assert body(mail, "html") == message.parts["html"]
-    assert subject(sent) == message.parts["title"]
+    assert body(mail, "plain") == named(message.parts["text"])
+    assert body(mail, "html") == named(message.parts["html"])
+    assert subject(sent) == named(message.parts["title"])
 
 
 @given(
@@ -331,6 +332,16 @@ def test_all_clear_for_a_digest():
 
     assert mail["In-Reply-To"] == mail["References"] == "<d0@example.org>"
     assert mail["Subject"] == "[INFO] Over"
+
+
+def test_mentions():
+    """Mentions, which Slack alone would read, are names in all parts."""
+    mail = composed(rendered("<@U0ADA>: NaN", "Hey <!subteam^S1|@ml>"))
+
+    assert mail["Subject"] == "[INFO] @U0ADA: NaN"
+    for kind in ("plain", "html"):
+        assert "Hey @ml" in body(mail, kind)
+        assert "<@U0ADA" not in body(mail, kind)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import attrs
 from tocsin import AlertLevel, Attachment
 from tocsin_email import _header as header
 from tocsin_email import _mime as mime
+from tocsin_email._mention import named
 from tocsin_email._thread import ancestors, digest, message_id
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _subject(message: Message, resolves: Earlier | None) -> str:
 
 def _title(message: Message) -> str:
     plain = f"[{message.alert.level.value}] {message.title}"
-    return message.parts.get("title") or plain
+    return named(message.parts.get("title") or plain)
 
 
 def _list_id(project: str, domain: str) -> str:
@@ -110,8 +111,8 @@ def _body(message: Message, resolves: Earlier | None) -> bytes:
 
     mixed(alternative(text, related(html, images)), files), less what is not needed.
     """
-    plain = message.parts.get("text") or message.text
-    markup = message.parts.get("html") or _preformatted(message.text)
+    plain = named(message.parts.get("text") or message.text)
+    markup = named(message.parts.get("html") or _preformatted(message.text))
     if resolves is not None:
         words = f"This is over: {_title(resolves.message)}"
         plain, markup = f"{words}\n\n{plain}", _headed(markup, words)
