@@ -59,10 +59,23 @@ def test_found():
     assert addresses("127.0.0.1", 25, timeout=PATIENCE) == ["127.0.0.1"]
 
 
-def test_unknown():
-    """A name that does not exist raises what the system says."""
-    with pytest.raises(socket.gaierror):
-        addresses("no.such.name.invalid.", 25, timeout=PATIENCE)
+def test_unknown(monkeypatch):
+    """A name that does not exist raises what the system says, each time anew."""
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    asked = []
+
+    def find(*args, **_):
+        asked.append(args)
+        raise unknown
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+
+    for _ in range(2):
+        with pytest.raises(socket.gaierror, match="not known"):
+            addresses("mail.test", 25, timeout=PATIENCE)
+        for thread in lookups():
+            thread.join(PATIENCE)
+    assert asked == [("mail.test", 25)] * 2
 
 
 def test_silence(names, mail, send):
