@@ -3,7 +3,7 @@ import ssl
 
 import pytest
 
-from tocsin import Ambiguous, Attachment, Rejected, RetryLater, Secret
+from tocsin import Ambiguous, Attachment, OutOfOrder, Rejected, RetryLater, Secret
 from tocsin_email import Email
 from tocsin_email._connection import Interrupted
 from tocsin_email._outcome import Outcome
@@ -22,15 +22,23 @@ def outcome(**settings):
 @pytest.mark.parametrize(
     ("stage", "reply", "error", "words", "remedy"),
     [
-        ("greeting", "554 5.7.1 go away", Rejected, "554 5.7.1 go away", "operator"),
+        ("greeting", "554 5.7.1 go away", OutOfOrder, "554 5.7.1 go away", "operator"),
+        ("greeting", "521 no mail here", OutOfOrder, "521 no mail here", "operator"),
         ("greeting", "421 4.3.2 busy", RetryLater, "put off the greeting: 421", ""),
         ("ehlo", "421 4.3.2 busy", RetryLater, "broke off when greeting", ""),
         ("starttls", "454 4.7.0 not now", RetryLater, "put off TLS: 454", ""),
-        ("starttls", "502 no", Rejected, "refused TLS: 502 no", ""),
+        ("starttls", "502 no", OutOfOrder, "refused TLS: 502 no", ""),
         ("mail", "451 4.3.0 later", RetryLater, "put off the sender: 451", ""),
         ("mail", "421 4.7.0 too many", RetryLater, "put off the sender: 421", ""),
-        ("mail", "550 5.7.1 no", Rejected, "refused the sender: 550", "to and sender"),
-        ("mail", "530 5.7.0 log in", Rejected, "530", "username and password"),
+        (
+            "mail",
+            "550 5.7.1 no",
+            OutOfOrder,
+            "refused the sender: 550",
+            "to and sender",
+        ),
+        ("mail", "553 5.1.8 who?", OutOfOrder, "refused the sender: 553", "sender"),
+        ("mail", "530 5.7.0 log in", OutOfOrder, "530", "username and password"),
         ("mail", "552 5.3.4 big", Rejected, "552 5.3.4 big", "send less text"),
         ("rcpt", "450 4.2.1 later", RetryLater, r"put off ada@.*\(450 4.2.1 l", ""),
         ("rcpt", "421 4.3.2 bye", RetryLater, "put off the recipients: 421", ""),
@@ -45,7 +53,10 @@ def outcome(**settings):
     ],
 )
 def test_replies(mail, send, *, stage, reply, error, words, remedy):
-    """4xx is tried again, 5xx is final, and both are told in the server's words."""
+    """4xx is tried again, 5xx is final, and both are told in the server's words.
+
+    What is refused for good before the mail is spoken of, the next mail would meet too.
+    """
     mail.fail_next(stage, reply)
 
     with pytest.raises(error, match=words) as told:
@@ -58,14 +69,18 @@ def test_replies(mail, send, *, stage, reply, error, words, remedy):
 @pytest.mark.parametrize(
     ("reply", "error", "remedy"),
     [
-        ("535 5.7.8 wrong", Rejected, "app password"),
-        ("534 5.7.9 application-specific password required", Rejected, "app password"),
+        ("535 5.7.8 wrong", OutOfOrder, "app password"),
+        (
+            "534 5.7.9 application-specific password required",
+            OutOfOrder,
+            "app password",
+        ),
         ("454 4.7.0 temporary authentication failure", RetryLater, ""),
         ("432 4.7.12 a password transition is needed", RetryLater, ""),
     ],
 )
 def test_login_replies(send, reply, error, remedy):
-    """A wrong password is final; trouble with the server's list of them is not."""
+    """A wrong password stops the channel; trouble with the server's list of them is not."""
     with MailDouble(username="ada", password="hunter2") as mail:
         mail.fail_next("auth", reply)
 
@@ -76,10 +91,10 @@ def test_login_replies(send, reply, error, remedy):
 
 
 def test_wrong_password(send):
-    """The server's own word on a wrong password is final."""
+    """The server's own word on a wrong password stops the channel."""
     with (
         MailDouble(**LOGIN) as mail,
-        pytest.raises(Rejected, match=r"535 5\.7\.8 wrong username or pass"),
+        pytest.raises(OutOfOrder, match=r"535 5\.7\.8 wrong username or pass"),
     ):
         send(mail, username="ada", password=Secret("hunter3"))
 
@@ -88,7 +103,7 @@ def test_login_is_wanted(send):
     """A server that wants a login is a matter of settings."""
     with (
         MailDouble(**LOGIN) as mail,
-        pytest.raises(Rejected, match=r"530 5\.7\.0 log in first") as told,
+        pytest.raises(OutOfOrder, match=r"530 5\.7\.0 log in first") as told,
     ):
         send(mail)
 
@@ -158,7 +173,7 @@ def test_no_such_host():
     """A name that does not resolve is tried again: the network may be down."""
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    told = outcome().broken(Interrupted("connect", error))
+    told = outcome().broken(Interrupted("lookup", error))
 
     assert isinstance(told, RetryLater)
     assert told.reason == "mail.test:587 cannot be reached (Name or service not known)"
@@ -168,7 +183,7 @@ def test_no_such_host():
 def test_starttls_is_gone(send):
     """Without STARTTLS nothing is sent: not the mail, and not the password."""
     with MailDouble(without=["STARTTLS"], **LOGIN) as mail:
-        with pytest.raises(Rejected, match="does not offer STARTTLS") as told:
+        with pytest.raises(OutOfOrder, match="does not offer STARTTLS") as told:
             send(mail, username="ada", password=Secret("hunter2"))
 
         assert mail.commands == ["EHLO"]
@@ -187,7 +202,7 @@ def test_starttls_is_gone(send):
 def test_wrong_certificate(send, tls, names, trusts, words):
     """A certificate that is another's, or of a stranger, gets nothing."""
     with MailDouble(tls=tls, certificate_for=names) as mail:
-        with pytest.raises(Rejected, match=words) as told:
+        with pytest.raises(OutOfOrder, match=words) as told:
             send(mail, tls=tls, ca_file=mail.ca_file if trusts else "")
 
         assert set(mail.commands) <= {"EHLO", "STARTTLS"}
@@ -199,7 +214,7 @@ def test_no_tls_there(send):
     """TLS on a port that does not speak it is a matter of settings."""
     with (
         MailDouble(tls="none") as mail,
-        pytest.raises(Rejected, match="does not speak TLS as expected") as told,
+        pytest.raises(OutOfOrder, match="does not speak TLS as expected") as told,
     ):
         send(mail, tls="implicit")
 
@@ -231,7 +246,7 @@ def test_ca_file(mail, send, tmp_path, content):
     if content is not None:
         path.write_text(content)
 
-    with pytest.raises(Rejected, match=r"ca\.pem cannot be read") as told:
+    with pytest.raises(OutOfOrder, match=r"ca\.pem cannot be read") as told:
         send(mail, ca_file=str(path))
 
     assert "check ca_file" in told.value.remedy
@@ -241,7 +256,7 @@ def test_no_login_by_password(send):
     """A server that takes no passwords is named with what it takes."""
     with (
         MailDouble(without=["PLAIN", "LOGIN"], **LOGIN) as mail,
-        pytest.raises(Rejected, match="offers no login by password") as told,
+        pytest.raises(OutOfOrder, match="offers no login by password") as told,
     ):
         send(mail, username="ada", password=Secret("hunter2"))
 
@@ -252,7 +267,7 @@ def test_ascii_only(send):
     """A server that takes ASCII alone does not get other addresses."""
     with (
         MailDouble(without=["SMTPUTF8"]) as mail,
-        pytest.raises(Rejected, match="not ASCII") as told,
+        pytest.raises(OutOfOrder, match="not ASCII") as told,
     ):
         send(mail, to="ünï@example.org")
 

@@ -66,6 +66,7 @@ def test_recipients():
         ({"host": "smtps://smtp.example.org"}, "host must be a name alone"),
         ({"host": "smtp\r\n"}, "host holds a control character"),
         ({"tls": "ssl"}, 'tls must be one of "starttls", "implicit", "none"'),
+        ({"threads": "project"}, 'threads must be "run" or "", not \'project\''),
         ({"port": 0}, "port must be from 1 to 65535, not 0"),
         ({"port": 65536}, "port must be from 1 to 65535"),
         ({"username": "ada"}, "username needs password"),
@@ -105,6 +106,8 @@ def test_unhashable():
     """Not even a list in the place of a word gets an error of another kind."""
     with pytest.raises(ValueError, match="tls must be one of"):
         email(tls=["starttls"])
+    with pytest.raises(ValueError, match="threads must be"):
+        email(threads=["run"])
 
 
 def test_password_is_not_told():

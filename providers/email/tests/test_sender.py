@@ -4,7 +4,16 @@ import time
 
 import pytest
 
-from tocsin import Ambiguous, Attachment, Rejected, RetryLater, Secret
+from tocsin import (
+    Ambiguous,
+    Attachment,
+    Earlier,
+    Origin,
+    OutOfOrder,
+    Rejected,
+    RetryLater,
+    Secret,
+)
 from tocsin_email._sender import MailSender
 from tocsin_email.testing import MailDouble
 
@@ -80,14 +89,54 @@ def test_large(mail, post):
 
 
 def test_burst(mail, post):
-    """A burst of mails goes over one connection."""
+    """A burst of mails goes over one connection, and nothing is asked in between."""
 
     for number in range(20):
         post(f"d{number}")
 
     assert len(mail.messages) == 20
     assert mail.connections == 1
-    assert mail.commands.count("AUTH") == 0
+    assert mail.commands == ["EHLO", "STARTTLS", "EHLO", *["MAIL", "RCPT", "DATA"] * 20]
+
+
+@pytest.mark.parametrize(("threads", "is_thread"), [("run", True), ("", False)])
+def test_run(mail, channel, rendered, delivery, *, threads, is_thread):
+    """The mails of a run are one thread, unless each is to stand alone."""
+    sender = MailSender(channel(mail, threads=threads))
+
+    for name in ("d1", "d2"):
+        sender.deliver(rendered(origin=Origin(run="r1")), delivery(name))
+    sender.close()
+
+    first, second = (received.message for received in mail.messages)
+    assert first["References"] == second["References"]
+    assert bool(first["In-Reply-To"]) == is_thread
+
+
+def test_all_clear(mail, sender, rendered, delivery):
+    """That an alert is over is a reply to its mail, whose id the receipt has."""
+    message = rendered("Loss is NaN")
+    receipt = sender.deliver(message, delivery("d1"))
+    earlier = Earlier(message=message, receipt=receipt)
+
+    sender.deliver(rendered("Over", level="INFO"), delivery("d2", resolves=earlier))
+
+    first, second = mail.messages
+    assert second.message["In-Reply-To"] == first.message["Message-ID"]
+    assert second.message["Subject"] == f"Re: {first.message['Subject']}"
+    assert second.text.startswith("This is over: [ERROR] Loss is NaN\n")
+    assert "This is over: [ERROR] Loss is NaN<" in second.html
+
+
+def test_all_clear_for_a_digest(mail, sender, rendered, delivery):
+    """Where the alert was part of another mail, the reply is to that one."""
+    receipt = sender.deliver(rendered("3 alerts"), delivery("d1"))
+
+    sender.deliver(rendered("Over"), delivery("d2", thread=receipt))
+
+    _, second = mail.messages
+    assert second.message["In-Reply-To"] == receipt.reference
+    assert second.message["Subject"] == "[ERROR] Over"
 
 
 def test_connects_late(mail, sender):
@@ -146,6 +195,17 @@ def test_put_off(mail, post):
     mail.fail_next("mail", "451 4.3.0 later")
 
     with pytest.raises(RetryLater, match="put off the sender"):
+        post("d2")
+
+    assert mail.connections == 1
+
+
+def test_out_of_order(mail, post):
+    """A sender that is refused for good, over a kept connection too, stops the channel."""
+    post("d1")
+    mail.fail_next("mail", "550 5.7.1 not yours")
+
+    with pytest.raises(OutOfOrder, match="refused the sender: 550"):
         post("d2")
 
     assert mail.connections == 1
@@ -362,7 +422,7 @@ def test_check_fails(mail, channel):
     """A check that fails says why, and what to do."""
     mail.fail_next("noop", "554 5.3.0 broken")
 
-    with pytest.raises(Rejected, match=r"554 5\.3\.0 broken"):
+    with pytest.raises(OutOfOrder, match=r"554 5\.3\.0 broken"):
         channel(mail).check(5.0)
 
 

@@ -10,6 +10,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Literal
 
+from tocsin_email._lookup import addresses
 from tocsin_email._reply import Reply
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from tocsin import Secret
 
 Stage = Literal[
-    "connect", "greeting", "tls", "login", "sender", "recipients", "data", "dot"
+    "lookup",
+    "connect",
+    "greeting",
+    "tls",
+    "login",
+    "sender",
+    "recipients",
+    "data",
+    "dot",
 ]
 """How far a talk with the server has come. Only after the dot may the mail be there."""
 
@@ -86,8 +95,11 @@ class Connection(smtplib.SMTP):
 
     def dial(self, context: ssl.SSLContext | None) -> None:
         """Connect, with TLS from the start if there is a context, and greet."""
+        host, port = self._server
+        with self._at("lookup"):
+            found = addresses(host, port, timeout=self._left())
         with self._at("connect"):
-            self.sock = _connected(*self._server, self._left)
+            self.sock = _connected(found, port, self._left)
         if context is not None:
             with self._at("tls"):
                 self._wrap(context)
@@ -130,14 +142,17 @@ class Connection(smtplib.SMTP):
     ) -> dict[str, Reply]:
         """Say who sends how much to whom; return the server's word on each recipient."""
         with self._at("sender"):
-            options = [f"SIZE={len(content)}"] if self.has_extn("size") else []
+            options = f" SIZE={len(content)}" if self.has_extn("size") else ""
             if not content.isascii():
                 if not self.has_extn("smtputf8"):
                     raise smtplib.SMTPNotSupportedError("SMTPUTF8")
-                options += ["SMTPUTF8", "BODY=8BITMIME"]  # RFC 6531, 3.4 and 3.6
-            _expect(self.mail(author, options), 250)
+                options += " SMTPUTF8 BODY=8BITMIME"  # RFC 6531, 3.4 and 3.6
+                self.command_encoding = "utf-8"
+            _expect(self.docmd("MAIL", f"FROM:<{author}>{options}"), 250)
         with self._at("recipients"):
-            return {who: _staying(self.rcpt(who)) for who in recipients}
+            return {
+                who: _staying(self.docmd("RCPT", f"TO:<{who}>")) for who in recipients
+            }
 
     def transmit(self, content: bytes) -> Reply:
         """Send the mail; return the server's word on it."""
@@ -145,11 +160,11 @@ class Connection(smtplib.SMTP):
             reply = _staying(self.docmd("DATA"))
             if reply.code != _GO_AHEAD:
                 return reply
-            # RFC 5321, 4.5.2: a dot that begins a line is doubled
-            stuffed = memoryview(content.replace(b"\r\n.", b"\r\n.."))
+            # RFC 5321, 4.5.2: a dot that begins a line is doubled. One ends the mail: it
+            # goes with the last write, and if that fails the server does not have it.
+            stuffed = memoryview(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
             for start in range(0, len(stuffed), _CHUNK):
                 self.send(stuffed[start : start + _CHUNK])
-            self.send(b".\r\n")  # if this fails, the server does not have it
         with self._at("dot"):
             reply = Reply.read(*self.getreply())
             if not (reply.is_success or reply.is_refusal):
@@ -239,18 +254,17 @@ class _Incoming(io.RawIOBase):
         return count
 
 
-def _connected(host: str, port: int, left: Callable[[], float]) -> socket.socket:
+def _connected(found: list[str], port: int, left: Callable[[], float]) -> socket.socket:
     """Return a socket; each of the host's addresses gets its share of the time."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    error = OSError(f"{host} has no address")
-    for tried, (*_, address) in enumerate(found):
+    error = OSError("the host has no address")
+    for tried, address in enumerate(found):
         try:
             timeout = left() / (len(found) - tried)
-            connected = socket.create_connection((str(address[0]), port), timeout)
+            connected = socket.create_connection((address, port), timeout)
         except OSError as refused:
             error = refused
         else:
-            # the dot is a write of its own, and is not to wait for a delayed ACK: 40 ms
+            # the last write of several is not to wait for a delayed ACK: 40 ms
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connected
     raise error

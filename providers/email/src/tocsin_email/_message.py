@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import re
 from datetime import UTC
-from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
@@ -15,38 +12,33 @@ import attrs
 
 from tocsin import AlertLevel, Attachment
 from tocsin_email import _header as header
+from tocsin_email import _mime as mime
+from tocsin_email._mention import named
+from tocsin_email._thread import ancestors, digest, message_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from tocsin import Delivery, Message
-    from tocsin_email._provider import Email
+    from tocsin import Delivery, Earlier, Message
+    from tocsin_email._letterhead import Letterhead
 
-# With 7bit a server needs no extension to take the mail, and no line has more than 78
-# characters: what is longer, or not ASCII, becomes quoted-printable or base64.
-_POLICY = SMTP.clone(cte_type="7bit")
 _NESTED_TYPES = ("multipart/", "message/")  # they may not be base64 (RFC 2046, 5)
 _CONTENT_TYPE = re.compile(r"[a-z0-9-]+/[a-z0-9][a-z0-9!#$&^_.+-]*")
-_ID = re.compile(r"(?=.{1,128}$)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")  # RFC 5322, 3.2.3
 _LABEL = re.compile(r"[^a-z0-9]+")
+_PAGE = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 _MAX_FILE_NAME = 100
+_MAX_MEDIA_TYPE = 255  # characters: twice the 127 of RFC 6838, 4.2
 _IMAGE = '"cid:attachment-'  # in a template alone: escaped text has no quotation mark
 
 
-def compose(message: Message, delivery: Delivery, settings: Email) -> bytes:
+def compose(message: Message, delivery: Delivery, letterhead: Letterhead) -> bytes:
     """Return the mail, with CRLF at each line's end, in lines of at most 998 octets.
 
     It is ASCII throughout, but for a mailbox that is not.
     """
-    pairs = _headers(message, delivery, settings)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in pairs if value)
-    return lines.encode() + _body(message).as_bytes()
-
-
-def message_id(delivery: Delivery, settings: Email) -> str:
-    """Return the Message-ID: the same at every attempt of one delivery."""
-    return f"<{_token(delivery.id)}@{settings.author.domain}>"
+    head = letterhead.lines + header.lines(_headers(message, delivery, letterhead))
+    return head.encode() + _body(message, delivery.resolves)
 
 
 def without_attachments(message: Message) -> Message:
@@ -64,23 +56,18 @@ def without_attachments(message: Message) -> Message:
 
 
 def _headers(
-    message: Message, delivery: Delivery, settings: Email
+    message: Message, delivery: Delivery, letterhead: Letterhead
 ) -> list[tuple[str, str]]:
     alert, origin = message.alert, message.alert.origin
-    domain = settings.author.domain
-    root = _root(origin.project, origin.run, domain) if origin.run else ""
-    is_urgent = alert.level is AlertLevel.ERROR
+    above = ancestors(message, delivery, letterhead)
+    is_urgent = alert.level is AlertLevel.ERROR and delivery.resolves is None
     return [
         ("Date", _date(alert.created_at)),
-        ("Message-ID", message_id(delivery, settings)),
-        ("In-Reply-To", root),
-        ("References", root),
-        ("From", header.mailboxes((settings.author,))),
-        ("To", header.mailboxes(settings.recipients)),
-        ("Subject", header.unstructured(_subject(message))),
-        ("List-Id", _list_id(origin.project, domain)),
-        ("Auto-Submitted", "auto-generated"),  # RFC 3834
-        ("X-Auto-Response-Suppress", "All"),  # [MS-OXCMAIL] 2.1.3.2.21
+        ("Message-ID", message_id(delivery, letterhead.domain)),
+        ("In-Reply-To", above[-1] if above else ""),
+        ("References", "\r\n ".join(above)),
+        ("Subject", header.unstructured(_subject(message, delivery.resolves))),
+        ("List-Id", _list_id(origin.project, letterhead.domain)),
         ("Importance", "high" if is_urgent else ""),
         ("X-Priority", "1" if is_urgent else ""),
         ("X-Tocsin-Level", alert.level.value),
@@ -93,14 +80,17 @@ def _date(when: datetime | None) -> str:
     return format_datetime(when.astimezone(UTC)) if when else ""
 
 
-def _subject(message: Message) -> str:
+def _subject(message: Message, resolves: Earlier | None) -> str:
+    """Return the subject; an all-clear has that of the mail which it answers.
+
+    Some mail programs take two mails for one conversation only when the subject is the same.
+    """
+    return _title(message) if resolves is None else f"Re: {_title(resolves.message)}"
+
+
+def _title(message: Message) -> str:
     plain = f"[{message.alert.level.value}] {message.title}"
-    return message.parts.get("title") or plain
-
-
-def _root(project: str, run: str, domain: str) -> str:
-    """Return what every mail of a run answers to, so that they make one thread."""
-    return f"<run.{_digest(project + chr(0) + run)}@{domain}>"
+    return named(message.parts.get("title") or plain)
 
 
 def _list_id(project: str, domain: str) -> str:
@@ -113,76 +103,68 @@ def _project_label(project: str) -> str:
         return ""
     label = _LABEL.sub("-", project.lower()).strip("-")[:40]
     is_whole = label == project
-    return f"{label}." if is_whole else f"{label}-{_digest(project)[:6]}.".lstrip("-")
+    return f"{label}." if is_whole else f"{label}-{digest(project)[:6]}.".lstrip("-")
 
 
-def _token(text: str) -> str:
-    return text if _ID.fullmatch(text) else _digest(text)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _body(message: Message) -> EmailMessage:
+def _body(message: Message, resolves: Earlier | None) -> bytes:
     """Return the parts in the tree that mail programs expect.
 
     mixed(alternative(text, related(html, images)), files), less what is not needed.
     """
-    markup = _valid(message.parts.get("html") or _preformatted(message.text))
-    body = EmailMessage(policy=_POLICY)
-    body.set_content(_valid(message.parts.get("text") or message.text))
-    body.add_alternative(markup, subtype="html")
-    files = _add_images(body, markup, message.attachments)
-    for item in files:
-        _add_file(body, item)
-    return body
-
-
-def _valid(text: str) -> str:
-    """Return the text without lone surrogates, which the name of a file may hold."""
-    return text.encode("utf-8", "replace").decode()
+    plain = named(message.parts.get("text") or message.text)
+    markup = named(message.parts.get("html") or _preformatted(message.text))
+    if resolves is not None:
+        words = f"This is over: {_title(resolves.message)}"
+        plain, markup = f"{words}\n\n{plain}", _headed(markup, words)
+    by_id = {
+        f"attachment-{position}@tocsin": item
+        for position, item in enumerate(message.attachments, 1)
+    }
+    shown = {cid: item for cid, item in by_id.items() if f'"cid:{cid}"' in markup}
+    page = _with_images(mime.text(markup, "html"), shown)
+    body = mime.multipart("alternative", [mime.text(plain, "plain"), page])
+    return _with_files(body, [item for cid, item in by_id.items() if cid not in shown])
 
 
 def _preformatted(text: str) -> str:
     return f'<pre style="white-space:pre-wrap">{html.escape(text)}</pre>'
 
 
-def _add_images(
-    body: EmailMessage, markup: str, attachments: Iterable[Attachment]
-) -> list[Attachment]:
-    """Put the images that the HTML shows beside it; return the other attachments."""
-    *_, page = body.iter_parts()
-    assert isinstance(page, EmailMessage)
-    others = []
-    for position, item in enumerate(attachments, 1):
-        cid = f"attachment-{position}@tocsin"
-        if f'{_IMAGE}{position}@tocsin"' in markup:
-            maintype, subtype = _media_type(item)
-            page.add_related(
-                item.content,
-                maintype,
-                subtype,
-                cid=f"<{cid}>",
-                filename=_file_name(item),
-                disposition="inline",
-            )
-        else:
-            others.append(item)
-    return others
+def _headed(markup: str, words: str) -> str:
+    """Return the HTML, which may be of anyone's template, with the words at its top."""
+    page = _PAGE.search(markup)
+    begin = page.end() if page else 0
+    style = (
+        "max-width:570px;margin:0 auto;padding:20px 14px 0;text-align:center;"
+        "font-family:sans-serif;font-size:15px;line-height:24px;font-weight:600;"
+        "color:#067647;word-break:break-word;overflow-wrap:anywhere"
+    )
+    line = f'<div dir="auto" style="{style}">{html.escape(words)}</div>'
+    return f"{markup[:begin]}\n{line}{markup[begin:]}"
 
 
-def _add_file(body: EmailMessage, item: Attachment) -> None:
-    maintype, subtype = _media_type(item)
-    body.add_attachment(item.content, maintype, subtype, filename=_file_name(item))
+def _with_images(page: bytes, images: Mapping[str, Attachment]) -> bytes:
+    if not images:
+        return page
+    files = [_file(item, cid=cid) for cid, item in images.items()]
+    return mime.multipart("related", [page, *files])
 
 
-def _media_type(item: Attachment) -> tuple[str, str]:
+def _with_files(body: bytes, files: Iterable[Attachment]) -> bytes:
+    attached = [_file(item) for item in files]
+    return mime.multipart("mixed", [body, *attached]) if attached else body
+
+
+def _file(item: Attachment, *, cid: str = "") -> bytes:
+    return mime.file(item.content, _media_type(item), _file_name(item), cid=cid)
+
+
+def _media_type(item: Attachment) -> str:
     kind = item.content_type.partition(";")[0].strip().lower()
-    if not _CONTENT_TYPE.fullmatch(kind) or kind.startswith(_NESTED_TYPES):
-        return "application", "octet-stream"
-    maintype, _, subtype = kind.partition("/")
-    return maintype, subtype
+    is_one = _CONTENT_TYPE.fullmatch(kind) and len(kind) <= _MAX_MEDIA_TYPE
+    if not is_one or kind.startswith(_NESTED_TYPES):
+        return "application/octet-stream"
+    return kind
 
 
 def _file_name(item: Attachment) -> str:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import smtplib
-import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import attrs
 
-from tocsin import Ambiguous, DeliveryError, Receipt, Rejected, RetryLater
+from tocsin import (
+    Ambiguous,
+    DeliveryError,
+    OutOfOrder,
+    Receipt,
+    Rejected,
+    RetryLater,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from tocsin_email._reply import Reply
 
 _DOING: Mapping[Stage, str] = {
+    "lookup": "being looked up",
     "connect": "being called",
     "greeting": "greeting",
     "tls": "turning to TLS",
@@ -30,6 +37,7 @@ _DOING: Mapping[Stage, str] = {
     "dot": "confirming the mail",
 }
 _OBJECT: Mapping[Stage, str] = {
+    "lookup": "the call",
     "connect": "the call",
     "greeting": "the greeting",
     "tls": "TLS",
@@ -39,6 +47,8 @@ _OBJECT: Mapping[Stage, str] = {
     "data": "the mail",
     "dot": "the mail",
 }
+_BEFORE_THE_MAIL = frozenset(["greeting", "tls", "login", "sender"])
+"""A refusal for good there is not about this mail: the next one would get it as well."""
 _UNREADABLE = "check ca_file: a file of certificates in PEM form"
 
 
@@ -46,11 +56,12 @@ _UNREADABLE = "check ca_file: a file of certificates in PEM form"
 class Outcome:
     """Says what came of one attempt at a mail.
 
-    STARTTLS that is not offered, and a certificate that does not hold, are `Rejected`:
-    either the settings are wrong or someone stands between. Both need a person, who is
-    told of a failed delivery at once and can replay it, but of a retried one only after
-    a day. Whoever stands between could as well refuse the recipients for good, so that
-    trying again would protect nothing.
+    What every other mail of the channel would meet as well is `OutOfOrder`: a login or
+    a sender that is refused for good, STARTTLS that is not offered, a certificate that
+    does not hold. For the last two, either the settings are wrong or someone stands
+    between. Both need a person, who is told of a failed delivery at once and can replay
+    it, but of a retried one only after a day. Whoever stands between could as well
+    refuse the recipients for good, so that trying again would protect nothing.
     """
 
     settings: Email
@@ -135,6 +146,8 @@ class Outcome:
         remedy = self._remedy(reply, stage)
         if reply.is_final:
             reason = f"{self._server} refused {_OBJECT[stage]}: {reply}"
+            if stage in _BEFORE_THE_MAIL and not reply.is_about_size:
+                return OutOfOrder(reason, remedy=remedy)
             return Rejected(reason, remedy=remedy)
         reason = f"{self._server} put off {_OBJECT[stage]}: {reply}"
         return RetryLater(reason, state=self.progress.state, remedy=remedy)
@@ -154,29 +167,29 @@ class Outcome:
             "greeting": "ask the server's operator whether it takes mail from here",
         }.get(stage, "")
 
-    def _missing(self, stage: Stage, offered: str) -> Rejected:
+    def _missing(self, stage: Stage, offered: str) -> OutOfOrder:
         """Return the error for what the server does not offer."""
         if stage == "tls":
-            return Rejected(
+            return OutOfOrder(
                 f"{self._server} does not offer STARTTLS, so that nothing was sent: it "
                 "would have gone in the clear",
                 remedy='check port; if it is 465, set tls = "implicit". If the server '
                 "does offer STARTTLS elsewhere, somebody in between takes it away",
             )
         if stage == "login":
-            return Rejected(
+            return OutOfOrder(
                 f"{self._server} offers no login by password"
                 + (f", only {offered}" if offered else ""),
                 remedy="use another port or server, or remove username and password",
             )
-        return Rejected(
+        return OutOfOrder(
             f"{self._server} takes no address that is not ASCII (SMTPUTF8)",
             remedy="use ASCII addresses in to and sender, or another server",
         )
 
     def _untrusted(self, error: ssl.SSLError) -> DeliveryError:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return Rejected(
+            return OutOfOrder(
                 f"the certificate of {self._server} does not hold, so that nothing was "
                 f"sent: {error.verify_message.rstrip('.')}",
                 remedy="set host to a name in the certificate; if a private authority "
@@ -184,7 +197,7 @@ class Outcome:
             )
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return self._unreachable(error, "tls")
-        return Rejected(
+        return OutOfOrder(
             f"{self._server} does not speak TLS as expected ({_words(error)})",
             remedy='tls = "implicit" is for port 465, "starttls" for 587 and 25',
         )
@@ -193,18 +206,18 @@ class Outcome:
         return RetryLater(
             self._trouble(error, stage),
             state=self.progress.state,
-            remedy=self._where_to_look(error, stage),
+            remedy=self._where_to_look(stage),
         )
 
     def _trouble(self, error: OSError, stage: Stage) -> str:
         if isinstance(error, TimeoutError):
             return f"{self._server} did not answer in time, when {_DOING[stage]}"
-        if stage == "connect":
+        if stage in {"lookup", "connect"}:
             return f"{self._server} cannot be reached ({_words(error)})"
         return f"{self._server} broke off when {_DOING[stage]} ({_words(error)})"
 
-    def _where_to_look(self, error: OSError, stage: Stage) -> str:
-        if isinstance(error, socket.gaierror):
+    def _where_to_look(self, stage: Stage) -> str:
+        if stage == "lookup":
             return "check host: the name does not resolve"
         if stage == "connect":
             return "check host and port, and that no firewall is between"
@@ -213,9 +226,9 @@ class Outcome:
         return ""
 
 
-def unreadable(ca_file: str, error: OSError) -> Rejected:
+def unreadable(ca_file: str, error: OSError) -> OutOfOrder:
     """Return the error for a file of certificates that cannot be read."""
-    return Rejected(f"{ca_file} cannot be read ({_words(error)})", remedy=_UNREADABLE)
+    return OutOfOrder(f"{ca_file} cannot be read ({_words(error)})", remedy=_UNREADABLE)
 
 
 def _listed(refused: Mapping[str, str]) -> str:

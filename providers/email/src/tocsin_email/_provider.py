@@ -8,6 +8,7 @@ from tocsin import Limits, Provider, Secret, Sender
 from tocsin_email._address import Address
 
 Tls = Literal["starttls", "implicit", "none"]
+Threads = Literal["", "run"]
 
 _PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 _MAX_PORT = 65535
@@ -68,6 +69,11 @@ def _tls(_: object, __: object, value: object) -> None:
     if value not in list(_PORTS):  # a list takes what cannot be hashed as well
         known = ", ".join(f'"{name}"' for name in _PORTS)
         raise ValueError(f"tls must be one of {known}, not {value!r}")
+
+
+def _threads(_: object, __: object, value: object) -> None:
+    if value not in ["", "run"]:  # a list takes what cannot be hashed as well
+        raise ValueError(f'threads must be "run" or "", not {value!r}')
 
 
 def _port(_: object, __: object, value: object) -> None:
@@ -147,7 +153,16 @@ class Email(Provider):
         validator=_string,
         metadata={
             "help": "A file with the certificate (PEM) of a private authority; then "
-            "only that authority is trusted."
+            "only that authority is trusted. The path is taken as it is written: a "
+            "relative one is looked for in the working directory."
+        },
+    )
+    threads: Threads = attrs.field(
+        default="run",
+        validator=_threads,
+        metadata={
+            "help": '"run" makes the mails of a run one thread; with "" each stands '
+            "alone, but for the answer that says an alert is over."
         },
     )
 
@@ -162,6 +177,8 @@ class Email(Provider):
     }
     # Exchange Online, the strictest of the large ones, takes three connections at once.
     concurrency: ClassVar[int] = 2
+    # No `conversation`: the mails of a run answer to an id that is made up, so that none
+    # has to wait for what became of the first.
 
     def __attrs_post_init__(self) -> None:
         if self.username and not self.password:

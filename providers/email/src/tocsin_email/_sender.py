@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin_email._connection import Connection, Interrupted
-from tocsin_email._message import compose, message_id, without_attachments
+from tocsin_email._letterhead import Letterhead
+from tocsin_email._message import compose, without_attachments
 from tocsin_email._outcome import Outcome, unreadable
 from tocsin_email._progress import Progress
+from tocsin_email._thread import message_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,7 @@ class MailSender:
 
     def __init__(self, settings: Email, *, max_idle: float = MAX_IDLE) -> None:
         self._settings = settings
+        self._letterhead = Letterhead.of(settings)
         self._max_idle = max_idle
         self._context: ssl.SSLContext | None = None
         self._connection: Connection | None = None
@@ -39,14 +42,14 @@ class MailSender:
         deadline = time.monotonic() + delivery.timeout
         outcome = Outcome(
             settings=self._settings,
-            progress=self._resumed(delivery),
+            progress=Progress.resume(delivery.state, self._letterhead.recipients),
             has_attachments=bool(message.attachments),
         )
         if outcome.progress.is_bare:
             message = without_attachments(message)
-        content = compose(message, delivery, self._settings)
+        content = compose(message, delivery, self._letterhead)
         replies, outcome = self._sent(content, outcome, deadline)
-        return outcome.concluded(replies, message_id(delivery, self._settings))
+        return outcome.concluded(replies, message_id(delivery, self._letterhead.domain))
 
     def check(self, timeout: float) -> str:
         """Connect, log in, ask whether the server is there, and leave."""
@@ -63,10 +66,6 @@ class MailSender:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave()
-
-    def _resumed(self, delivery: Delivery) -> Progress:
-        mailboxes = (address.mailbox for address in self._settings.recipients)
-        return Progress.resume(delivery.state, mailboxes)
 
     def _sent(
         self, content: bytes, outcome: Outcome, deadline: float
@@ -93,7 +92,7 @@ class MailSender:
         self, content: bytes, progress: Progress, deadline: float
     ) -> tuple[Connection, dict[str, Reply]]:
         """Announce the mail; over a new connection if the server hung up the kept one."""
-        author = self._settings.author.mailbox
+        author = self._letterhead.author
         kept = self._kept(deadline)
         if kept is not None:
             try:
