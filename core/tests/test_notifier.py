@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 import sqlite3
@@ -579,6 +580,7 @@ def test_an_interrupt_leaves_the_store_usable(inbox, tmp_path):
     def interrupt(*_):
         raise KeyboardInterrupt
 
+    gc.collect()  # an interrupt in a finalizer of an earlier test's would be told
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
         for number in range(40):

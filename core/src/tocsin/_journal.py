@@ -195,8 +195,9 @@ class Journal:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all that this process took in is settled."""
-        return not self._open
+        """Whether all that this process took in is settled, and the file is gone."""
+        with self._lock:
+            return not self._open
 
     def after_fork_in_child(self) -> None:
         """Leave to the parent what is the parent's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -187,8 +188,12 @@ class State:
 
     def close(self) -> None:
         """Let go of the store; the next use opens it again."""
-        if self._store is not None:
-            self._store.close()
+        if self._store is None:
+            return
+        if self.journal is not None:
+            with contextlib.suppress(OSError, StoreError):
+                self.journal.mark(self._store.is_settled)
+        self._store.close()
 
     @property
     def is_open(self) -> bool:
