@@ -27,7 +27,7 @@ class Database:
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock = threading.RLock()
-        self._is_in_use = False
+        self._visit: object = None  # whoever uses the connection
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # which file it is, whatever its name
         self._allowed = -1  # milliseconds that SQLite may wait for another process
@@ -42,44 +42,45 @@ class Database:
             StoreError: The database cannot be read or written.
 
         """
-        deadline = time.monotonic() + timeout
-        self._enter(timeout)
+        deadline, visit = time.monotonic() + timeout, object()
         try:  # an interrupt may come between any two steps
+            self._enter(visit, timeout)
             connection = self._opened(deadline)
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
         except BaseException as error:
-            self._roll_back()
+            self._roll_back(visit)
             self._raise_ours(error)
             raise
         finally:
-            self._leave()
+            self._leave(visit)
 
     @contextlib.contextmanager
     def connection(self, timeout: float) -> Iterator[sqlite3.Connection]:
         """Read, or write by one statement, within `timeout` seconds; raises likewise."""
-        deadline = time.monotonic() + timeout
-        self._enter(timeout)
+        deadline, visit = time.monotonic() + timeout, object()
         try:
+            self._enter(visit, timeout)
             yield self._opened(deadline)
         except BaseException as error:
             self._raise_ours(error)
             raise
         finally:
-            self._leave()
+            self._leave(visit)
 
-    def _enter(self, timeout: float) -> None:
+    def _enter(self, visit: object, timeout: float) -> None:
         if not self._lock.acquire(timeout=timeout):
             raise StoreBusy(f"another thread holds {self.path}")
-        if self._is_in_use:
+        if self._visit is not None:
             self._lock.release()
             raise StoreBusy(f"this very thread uses {self.path}: a signal handler came")
-        self._is_in_use = True
+        self._visit = visit
 
-    def _leave(self) -> None:
-        self._is_in_use = False
-        self._lock.release()
+    def _leave(self, visit: object) -> None:
+        if self._visit is visit:
+            self._visit = None
+            self._lock.release()
 
     def _opened(self, deadline: float) -> sqlite3.Connection:
         if self._connection is None:
@@ -94,9 +95,11 @@ class Database:
             self._connection.execute("ROLLBACK")
         return self._connection
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, visit: object) -> None:
         import sqlite3
 
+        if self._visit is not visit:  # it never came in
+            return
         # a full disk has rolled back already; what fails now is told by the first error
         with contextlib.suppress(sqlite3.Error):
             if self._connection is not None and self._connection.in_transaction:
@@ -119,7 +122,7 @@ class Database:
         if not self._lock.acquire(timeout=_CLOSING):
             return
         try:
-            if self._connection is not None and not self._is_in_use:
+            if self._connection is not None and self._visit is None:
                 self._connection.close()
                 self._connection = None
         finally:
@@ -132,7 +135,7 @@ class Database:
     def before_fork(self) -> None:
         """Close the file: SQLite forbids to carry a connection across a fork."""
         held = self._lock.acquire(timeout=1)
-        if held and not self._is_in_use and self.path != ":memory:":
+        if held and self._visit is None and self.path != ":memory:":
             self.close()
 
     def after_fork_in_parent(self) -> None:
@@ -143,7 +146,7 @@ class Database:
     def after_fork_in_child(self) -> None:
         """Start anew; a child of a process with a store in memory has an empty one."""
         self._lock = threading.RLock()
-        self._is_in_use = False
+        self._visit = None
         self._connection = None
 
 
