@@ -1,120 +1,163 @@
-"""What raising an alert costs, beside floors measured in the same run.
-
-Each round measures every candidate once, in turn, so that a machine whose speed drifts
-slows all of them alike. The table shows the median of a call and its ratio to the floor.
-"""
+"""What one call costs the caller."""
 
 from __future__ import annotations
 
-import logging
-import logging.handlers
-import queue
-import sqlite3
-import statistics
-import tempfile
-import threading
-import time
-from pathlib import Path
+import contextlib
 from typing import TYPE_CHECKING
 
 import attrs
-
-import tocsin
+from peers import PEERS
+from places import Home
+from sinks import Sink
+from table import Base, Row, Table, at_most, held_against, median, spread
+from worker import Answer, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-ROUNDS = 15
-CALLS = 200  # of each candidate in a round
+SLOW = 50  # milliseconds
+PAUSE = 0.02  # seconds: longer than a delivery takes, so that the courier is idle again
+MANY, SOME, FEW = 200, 40, 4  # calls in a round, by how long one takes
+
+CALLS_IN_A_ROW = {
+    "lock + dict": MANY,
+    "QueueHandler": MANY,
+    "WAL insert": MANY,
+    "admitted, online": MANY,
+    "admitted, 50 ms": SOME,
+    "admitted, offline": MANY,
+    "suppressed, online": MANY,
+    "suppressed, offline": MANY,
+    **{f"{name}, 0 ms": SOME for name in PEERS},
+    **{f"{name}, 50 ms": FEW for name in PEERS},
+}
+CALLS_NOW_AND_THEN = dict.fromkeys(
+    ["QueueHandler", "WAL insert", "admitted, online", "suppressed, online"], SOME
+)
+
+
+def tables(folder: Path, *, rounds: int, share: float = 1.0) -> Iterator[Table]:
+    """Measure calls in a row, then calls with pauses; or only a share of them."""
+    with contextlib.ExitStack() as stack:
+        workers = dict(started(stack, folder))
+        counts = cut(CALLS_IN_A_ROW, share)
+        yield in_a_row(Answers(interleaved(workers, counts, rounds=rounds)))
+        counts = cut(CALLS_NOW_AND_THEN, share)
+        answers = interleaved(workers, counts, rounds=rounds, pause=PAUSE)
+        yield now_and_then(Answers(answers))
+
+
+def cut(counts: Mapping[str, int], share: float) -> dict[str, int]:
+    """Return a share of each count, and one at least."""
+    return {name: max(1, int(count * share)) for name, count in counts.items()}
+
+
+def started(stack: contextlib.ExitStack, folder: Path) -> Iterator[tuple[str, Worker]]:
+    """Start a process for each kind of call, each in a home of its own."""
+    fast = stack.enter_context(Sink("http", 0)).url
+    slow = stack.enter_context(Sink("http", SLOW)).url
+    for name, url, words in kinds(fast, slow):
+        home = Home(folder / name.replace(" ", "-"))
+        home.path.mkdir()
+        home.use_slack(url)
+        yield name, stack.enter_context(Worker(home, *words))
+
+
+def kinds(fast: str, slow: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Return the kinds of call: a name, where to post, the worker's words."""
+    yield "lock + dict", fast, ("floors", "locked_dict")
+    yield "QueueHandler", fast, ("floors", "log_call")
+    yield "WAL insert", fast, ("floors", "wal_insert")
+    yield "admitted, online", fast, ("ours", "admitted", "online")
+    yield "admitted, 50 ms", slow, ("ours", "admitted", "online")
+    yield "admitted, offline", fast, ("ours", "admitted", "offline")
+    yield "suppressed, online", fast, ("ours", "suppressed", "online")
+    yield "suppressed, offline", fast, ("ours", "suppressed", "offline")
+    for peer in PEERS.values():
+        if peer.version:
+            yield f"{peer.name}, 0 ms", fast, ("peers", peer.name, fast)
+        if peer.version and not peer.is_local:
+            yield f"{peer.name}, 50 ms", slow, ("peers", peer.name, slow)
+
+
+def interleaved(
+    workers: Mapping[str, Worker],
+    counts: Mapping[str, int],
+    *,
+    rounds: int,
+    pause: float = 0.0,
+) -> dict[str, Answer]:
+    """Have each worker make its calls in turn, round for round; the first is for warmth."""
+    answers = dict.fromkeys(workers, Answer())
+    for number in range(rounds + 1):
+        for name, worker in workers.items():
+            if count := counts.get(name):
+                answer = worker.calls(count, pause)
+                answers[name] += answer if number else Answer()
+    return answers
 
 
 @attrs.frozen
-class Nowhere(tocsin.Provider):
-    """A channel that costs nothing, and is never sent to: the notifier is offline."""
+class Answers:
+    """What each kind of call took."""
 
-    name = "nowhere"
+    by_name: Mapping[str, Answer]
 
+    def __getitem__(self, name: str) -> Answer:
+        return self.by_name.get(name, Answer())
 
-def main() -> None:
-    """Measure, and print the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        medians = measure(candidates(Path(folder)))
-    wal, log = medians["raw WAL insert"], medians["QueueHandler log call"]
-    print("| one call | µs, median | ratio |\n|---|---|---|")
-    for name, median in medians.items():
-        ratio = ""
-        if name == "alert(), admitted":
-            ratio = f"{median / wal:.1f}x a raw WAL insert"
-        elif name == "alert(), suppressed":
-            ratio = f"{median / log:.2f}x a QueueHandler log call"
-        print(f"| {name} | {median * 1e6:.1f} | {ratio} |")
+    def base(self, name: str, called: str) -> Base:
+        """Return what others are held against."""
+        return Base(called, median(self[name].times))
 
-
-def candidates(folder: Path) -> dict[str, Callable[[int], object]]:
-    """Return what is measured, by name; each takes the number of the call."""
-    notifier = new_notifier(folder)
-    suppressed = tocsin.Alert("Loss is NaN", "step 300", "WARN", 1e6)
-    notifier.notify(suppressed)
-    return {
-        "lock + dict": locked_dict(),
-        "QueueHandler log call": log_call(),
-        "raw WAL insert": wal_insert(folder / "raw.db"),
-        "alert(), admitted": lambda n: notifier.notify(tocsin.Alert(f"Loss {n}", "x")),
-        "alert(), suppressed": lambda _: notifier.notify(suppressed),
-    }
+    def row(
+        self, measure: str, name: str, base: Base, bound: float | None = None
+    ) -> Row:
+        """Return a kind's row."""
+        answer = self[name]
+        goal = None if bound is None else at_most(bound)
+        return held_against(measure, spread(answer), median(answer.times), base, goal)
 
 
-def new_notifier(folder: Path) -> tocsin.Notifier:
-    """Return a notifier that keeps what it is given and delivers nothing."""
-    settings = tocsin.Settings(
-        user="ada",
-        channels={"out": Nowhere()},
-        subscriptions=[tocsin.Subscription(channels=["out"])],
-        state_dir=str(folder),
-    )
-    return tocsin.Notifier(settings, namespace="benchmark", mode="offline")
+def in_a_row(answers: Answers) -> Table:
+    """Return the table of calls that follow at once on one another."""
+    wal = answers.base("WAL insert", "a WAL insert")
+    log = answers.base("QueueHandler", "a log call")
+    fast = answers.base("apprise, 0 ms", "apprise at 0 ms")
+    slow = answers.base("apprise, 50 ms", "apprise at 50 ms")
+    admitted, slowly = "admitted, online", "admitted, online, a sink of 50 ms"
+    rows = [
+        Row("lock + dict", spread(answers["lock + dict"])),
+        Row("QueueHandler log call", spread(answers["QueueHandler"])),
+        Row("raw WAL insert", spread(answers["WAL insert"])),
+        answers.row(admitted, "admitted, online", wal, 5),
+        answers.row(admitted, "admitted, online", fast, 1 / 20),
+        answers.row(slowly, "admitted, 50 ms", slow, 1 / 1000),
+        answers.row("admitted, offline", "admitted, offline", wal),
+        answers.row("suppressed, online", "suppressed, online", log, 0.5),
+        answers.row("suppressed, offline", "suppressed, offline", log),
+        *(peer_row(answers, name, "0 ms", wal) for name in PEERS),
+        *(peer_row(answers, p.name, "50 ms", wal) for p in PEERS.values() if not p.is_local),
+    ]  # fmt: skip
+    return Table("One call of many in a row", rows)
 
 
-def locked_dict() -> Callable[[int], object]:
-    """Return the least that a throttle in memory could cost."""
-    lock, seen = threading.Lock(), dict[int, float]()
-
-    def call(number: int) -> None:
-        with lock:
-            seen[number % 100] = time.time()
-
-    return call
+def peer_row(answers: Answers, name: str, sink: str, base: Base) -> Row:
+    """Return the row of a peer's call."""
+    peer = PEERS[name]
+    measure = f"{peer.title}, {'offline' if peer.is_local else sink}"
+    return answers.row(measure, f"{name}, {sink}", base)
 
 
-def log_call() -> Callable[[int], object]:
-    """Return a log call whose handling is somebody else's."""
-    logger = logging.getLogger("benchmark")
-    logger.propagate = False
-    logger.addHandler(logging.handlers.QueueHandler(queue.SimpleQueue()))
-    return lambda number: logger.warning("Loss is NaN at %d", number)
-
-
-def wal_insert(path: Path) -> Callable[[int], object]:
-    """Return the least that keeping an alert in SQLite could cost."""
-    database = sqlite3.connect(path, isolation_level=None)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
-    database.execute("CREATE TABLE alerts (id INTEGER PRIMARY KEY, text TEXT)")
-    statement = "INSERT INTO alerts (text) VALUES (?)"
-    return lambda number: database.execute(statement, (f"Loss {number}" * 20,))
-
-
-def measure(calls: Mapping[str, Callable[[int], object]]) -> dict[str, float]:
-    """Return the median seconds of a call of each."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for round_number in range(ROUNDS):
-        for name, call in calls.items():
-            for number in range(CALLS):
-                began = time.perf_counter()
-                call(round_number * CALLS + number)
-                taken[name].append(time.perf_counter() - began)
-    return {name: statistics.median(times) for name, times in taken.items()}
-
-
-if __name__ == "__main__":
-    main()
+def now_and_then(answers: Answers) -> Table:
+    """Return the table of calls that find the courier idle, and caches cold."""
+    wal = answers.base("WAL insert", "a WAL insert")
+    log = answers.base("QueueHandler", "a log call")
+    rows = [
+        Row("QueueHandler log call", spread(answers["QueueHandler"])),
+        Row("raw WAL insert", spread(answers["WAL insert"])),
+        answers.row("admitted, online", "admitted, online", wal, 5),
+        answers.row("suppressed, online", "suppressed, online", log, 0.5),
+    ]
+    return Table(f"One call every {PAUSE * 1000:.0f} ms", rows)
