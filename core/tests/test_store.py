@@ -50,7 +50,7 @@ def submission(alert, *plan, **more):
     return Submission(
         alert=alert if alert.id else attrs.evolve(alert, id=new_id()),
         key=throttle_key(alert),
-        plan=[r if isinstance(r, Route) else Route(r) for r in plan],
+        plan=tuple(r if isinstance(r, Route) else Route(r) for r in plan),
         **more,
     )
 

@@ -1,7 +1,8 @@
 """Raise an alert in Python code; it reaches people through whatever is installed."""
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = (
+    False  # what type checkers take for true; typing would be the whole cost
+)
 if TYPE_CHECKING:
     from tocsin._alert import Alert, AlertLevel, Origin
     from tocsin._attachment import Attachable, Attachment

@@ -8,7 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tocsin._attempt import Session
 from tocsin._errors import (
     Ambiguous,
     DeliveryError,
@@ -23,7 +22,7 @@ from tocsin._store import Turn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tocsin._attempt import AttemptResult
+    from tocsin._attempt import AttemptResult, Session
     from tocsin._lane import Attempt
     from tocsin._provider import Receipt
     from tocsin._retry import Outcome
@@ -95,6 +94,11 @@ class Courier:
             if channel.provider is not None
         }
         self._told: set[str] = set()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the background thread was started."""
+        return self._thread is not None
 
     @property
     def is_running(self) -> bool:
@@ -289,6 +293,8 @@ class Courier:
             return sum(lane.workers for lane in self._lanes.values()) < MAX_WORKERS
 
     def _work(self, lane: Lane, patience: float = IDLE) -> None:
+        from tocsin._attempt import Session
+
         session = Session(lane.provider, self._settings)
         attempt: Attempt | None = None
         try:

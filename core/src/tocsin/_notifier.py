@@ -204,7 +204,7 @@ class Notifier:
         return self._clock()
 
     def _note_kept(self) -> None:
-        if not self._courier.is_running:
+        if not self._courier.has_started:
             self.start()
         self._courier.wake()
 

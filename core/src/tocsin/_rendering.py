@@ -238,8 +238,9 @@ def _render_part(
 ) -> str:
     """Render one part; where it has a limit, cut the text, then the title, to meet it."""
     limit: int | None = {"title": limits.title, "text": limits.text}.get(part)
-    if limit is None:
-        return _run(template, values)
+    whole = _run(template, values)
+    if limit is None or limits.measure(whole) <= limit:
+        return whole
 
     def fits(values: Mapping[str, object]) -> bool:
         return limits.measure(_run(template, values)) <= limit

@@ -18,7 +18,7 @@ from tocsin._throttle import NONE_SUPPRESSED, Suppression, Window, suppressed_un
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from tocsin._store._port import Submission
 
@@ -28,41 +28,25 @@ HORIZON = 2 * MAX_RETRY_AFTER
 _ENQUEUED_AT_ONCE = 500  # alerts, so that a caller never waits for the whole of it
 
 
-def admit_at_once(
-    db: sqlite3.Connection, namespace: str, submission: Submission, now: float
-) -> Granted | None:
-    """Admit an alert without a transaction, unless its key's window is in the way.
+FIRST = (
+    "INSERT INTO admissions (id, namespace, submitted_at, suppressed, suppressed_since, "
+    "envelope, plan, key, level) VALUES (?, ?, ?, 0, NULL, ?, ?, ?, ?)"
+)
+"""Admits an alert of a key that has no window, in one statement; else it does nothing."""
 
-    What is decided on what was read is written only if that still stands: None says that
-    it does not, or that the alert is one too many.
-    """
+
+def first(namespace: str, submission: Submission, now: float) -> tuple[object, ...]:
+    """Return what `FIRST` is executed with."""
     alert = submission.alert
-    window, known = known_window(db, namespace, submission.key)
-    if suppressed_until(window, alert.level, alert.wait_duration, now) is not None:
-        return None
-    suppressed = known + submission.suppressed if submission.suppressed.count else known
-    before = db.total_changes
-    db.execute(
-        "INSERT INTO admissions (id, namespace, submitted_at, suppressed, "
-        "suppressed_since, envelope, plan, key, level, known_at, known_count) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            alert.id,
-            namespace,
-            now,
-            suppressed.count,
-            suppressed.since,
-            encode(alert),
-            _written(tuple(submission.plan)),
-            submission.key,
-            alert.level.value,
-            None if window is None else window.admitted_at,
-            known.count,
-        ),
+    return (
+        alert.id,
+        namespace,
+        now,
+        encode(alert),
+        _written(submission.plan),
+        submission.key,
+        alert.level.value,
     )
-    if db.total_changes == before:  # another process was first
-        return None
-    return Granted(window=Window(now, alert.level), suppressed=suppressed)
 
 
 def admit(
@@ -134,7 +118,7 @@ def record(  # noqa: PLR0917 - what a row is made of
             suppressed.count,
             suppressed.since,
             encode(alert),
-            _written(tuple(submission.plan)),
+            _written(submission.plan),
             resolves,
         ),
     ).lastrowid
@@ -145,7 +129,7 @@ def record(  # noqa: PLR0917 - what a row is made of
 
 
 @functools.lru_cache(maxsize=64)
-def _written(plan: Sequence[Route]) -> str:
+def _written(plan: tuple[Route, ...]) -> str:
     return json.dumps([[r.channel, r.not_before, r.digest] for r in plan])
 
 
@@ -272,6 +256,6 @@ def close_window(db: sqlite3.Connection, namespace: str, key: str) -> None:
     db.execute("DELETE FROM windows WHERE namespace = ? AND key = ?", (namespace, key))
 
 
-def _retold(channels: Iterable[str], plan: Iterable[Route]) -> list[Route]:
+def _retold(channels: Iterable[str], plan: Iterable[Route]) -> tuple[Route, ...]:
     held = {route.channel: route.not_before for route in plan}
-    return [Route(name, not_before=held.get(name, 0.0)) for name in channels]
+    return tuple(Route(name, not_before=held.get(name, 0.0)) for name in channels)

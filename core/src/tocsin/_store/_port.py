@@ -8,7 +8,7 @@ import attrs
 from tocsin._throttle import NONE_SUPPRESSED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from tocsin._alert import Alert
@@ -44,7 +44,7 @@ class Submission:
     """Its attachments are copies."""
     key: str
     """The throttle's key."""
-    plan: Sequence[Route]
+    plan: tuple[Route, ...]
     """Where it goes, and when; with none, it is recorded and opens no window."""
     suppressed: Suppression = NONE_SUPPRESSED
     """What was suppressed under this key and is not counted in the store yet."""

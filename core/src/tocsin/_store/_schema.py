@@ -141,7 +141,7 @@ _ADMISSIONS = [
     """
     CREATE VIEW admissions AS SELECT
         id, namespace, submitted_at, suppressed, suppressed_since, envelope, plan,
-        NULL AS key, NULL AS level, NULL AS known_at, NULL AS known_count
+        NULL AS key, NULL AS level
     FROM alerts
     """,
     # one statement costs the caller half of what a transaction of several does
@@ -149,7 +149,6 @@ _ADMISSIONS = [
     CREATE TRIGGER admit INSTEAD OF INSERT ON admissions BEGIN
         SELECT RAISE(IGNORE) WHERE EXISTS (
             SELECT 1 FROM windows WHERE namespace = NEW.namespace AND key = NEW.key
-            AND NOT (admitted_at IS NEW.known_at AND suppressed IS NEW.known_count)
         );
         INSERT INTO alerts (
             id, namespace, submitted_at, suppressed, suppressed_since, envelope, plan

@@ -20,7 +20,7 @@ from tocsin._store._port import (
     Withheld,
 )
 from tocsin._text import storable
-from tocsin._throttle import NONE_SUPPRESSED, Suppression
+from tocsin._throttle import NONE_SUPPRESSED, Suppression, Window
 
 if TYPE_CHECKING:
     import sqlite3
@@ -73,13 +73,13 @@ class SqliteStore:
         self, submission: Submission, now: float, *, timeout: float
     ) -> Granted | Withheld | Known:
         """See `Store.submit`."""
-        if submission.is_new and submission.plan and not submission.alert.attachments:
-            with self._database.connection(timeout) as db:
-                self._check_room(db, submission)
-                granted = admission.admit_at_once(db, self.namespace, submission, now)
-            if granted is not None:
-                self._room -= len(submission.plan)
-                return granted
+        if self._may_be_first(submission) and self._database.write(
+            admission.FIRST,
+            admission.first(self.namespace, submission, now),
+            timeout=timeout,
+        ):
+            self._room -= len(submission.plan)
+            return Granted(window=Window(now, submission.alert.level))
         with self._database.transaction(timeout) as db:
             if not submission.is_new:
                 known = self._known(db, submission, now)
@@ -93,6 +93,15 @@ class SqliteStore:
             if isinstance(verdict, Granted):
                 self._room -= len(submission.plan)
             return verdict
+
+    def _may_be_first(self, submission: Submission) -> bool:
+        """Whether one statement is enough, if the key has no window."""
+        return (
+            submission.is_new
+            and not submission.suppressed.count
+            and not submission.alert.attachments
+            and 0 < len(submission.plan) <= self._room
+        )
 
     def _known(
         self, db: sqlite3.Connection, submission: Submission, now: float
