@@ -62,12 +62,9 @@ class Claimer:
                     yield claim
 
     def _is_under_way(self, channel: str) -> bool:
-        found = self._db.execute(
-            "SELECT 1 FROM deliveries WHERE status = 'pending' AND namespace = ? "
-            "AND channel = ? AND token <> 0 AND due > ? LIMIT 1",
-            (self._namespace, channel, self._now),
-        )
-        return found.fetchone() is not None
+        # no lease ends later than that, unless it was taken by a clock that was ahead
+        latest = self._lease_until + HORIZON
+        return bool(leased_until(self._db, self._namespace, channel, self._now, latest))
 
     def _due(self, channel: str, most: int) -> list[dict[str, Any]]:
         found = self._select("due <= ?", channel, self._now, most)
@@ -369,6 +366,18 @@ def circuit(  # noqa: PLR0917 - the columns, in their order
         reason=reason,
         remedy=remedy,
     )
+
+
+def leased_until(
+    db: sqlite3.Connection, namespace: str, channel: str, after: float, latest: float
+) -> float:
+    """Return when the last lease on a channel ends, of those in this span; 0: none."""
+    found = db.execute(
+        "SELECT max(due) FROM deliveries WHERE status = 'pending' AND namespace = ? "
+        "AND channel = ? AND token <> 0 AND due > ? AND due <= ?",
+        (namespace, channel, after, latest),
+    )
+    return float(found.fetchone()[0] or 0.0)
 
 
 def mend(db: sqlite3.Connection, namespace: str, channel: str, now: float) -> bool:
