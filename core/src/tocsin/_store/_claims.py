@@ -161,8 +161,10 @@ class Claimer:
         if row["resolves"] is None:
             return False
         found = rows.fate(self._db, row["resolves"], row["channel"])
-        if found is None or found.status == "pending":
-            due = self._now if found is None or found.due is None else found.due
+        if found is None:  # it is forgotten, or this is another channel's fallback
+            return False
+        if found.status == "pending":
+            due = self._now if found.due is None else found.due
             self._postpone(row, max(due, self._now) + _ORIGINAL_DELAY)
             return True
         if found.status != "delivered":
