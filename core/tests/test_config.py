@@ -863,3 +863,32 @@ def test_working_directory_does_not_matter(write, monkeypatch):
 
     assert settings.source == str(file)
     assert os.path.isabs(settings.state_dir)  # noqa: PTH117 - a str
+
+
+TWO = DM + DM.replace("dm", "inbox")
+
+
+def test_fallback(write):
+    """A channel names the one that stands in for it, and after how long."""
+    stands_in = 'provider = "slack"\nfallback = "inbox"\nfallback_after = "2m"'
+    settings = load(write(TWO.replace('provider = "slack"', stands_in, 1)))
+
+    dm, inbox = settings.channels["dm"], settings.channels["inbox"]
+    assert (dm.fallback, dm.fallback_after) == ("inbox", 120)
+    assert (inbox.fallback, inbox.fallback_after) == ("", 600)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "message"),
+    [
+        ("dm", "a channel is not its own fallback"),
+        ("inbx", "no channel 'inbx': did you mean 'inbox'?"),
+    ],
+)
+def test_fallback_that_is_none(mistakes, fallback, message):
+    """A fallback must be another channel that is there."""
+    stands_in = f'provider = "slack"\nfallback = "{fallback}"'
+
+    told = mistakes(TWO.replace('provider = "slack"', stands_in, 1))
+
+    assert told == {"channels.dm.fallback": message}

@@ -414,12 +414,13 @@ def hand_over(  # noqa: PLR0917 - see Store.hand_over
     if circuit == CLOSED and not is_broken:
         return 0
     since = 0.0 if circuit.since is None or is_broken else circuit.since
+    before = now - after
     found = db.execute(
         "SELECT alert, position, reason FROM deliveries JOIN alerts ON seq = alert "
         "WHERE status = 'pending' AND deliveries.namespace = ? AND channel = ? "
-        "AND (token = 0 OR due <= ?) AND not_before IS NULL "
-        "AND coalesce(first_attempt_at, max(submitted_at, ?)) <= ? LIMIT ?",
-        (namespace, channel, now, since, now - after, _MEMBERS),
+        "AND (token = 0 OR due <= ?) AND coalesce(not_before, 0) <= ? "
+        "AND (first_attempt_at <= ? OR max(submitted_at, ?) <= ?) LIMIT ?",
+        (namespace, channel, now, before, before, since, before, _MEMBERS),
     ).fetchall()
     for *place, reason in found:
         why = reason or circuit.reason or "the channel is out of order"
