@@ -31,6 +31,7 @@ _UNREADABLE_DELAY = (
     3600.0  # seconds until an alert of a newer version is looked at again
 )
 _ORIGINAL_DELAY = 1.0  # seconds that a resolution waits for the alert that it ends
+_LONGEST_HOLD = 31 * 86_400.0  # seconds: neither a night nor a digest is longer
 _MEMBERS = 500  # deliveries that go as one message
 
 
@@ -70,10 +71,11 @@ class Claimer:
         found = self._select("due <= ?", channel, self._now, most)
         if len(found) < most:  # what only a clock that was ahead can have put so far
             found += self._select(
-                "due > ? AND not_before IS NULL",
+                "due > ? AND (not_before IS NULL OR due > ?)",
                 channel,
                 self._lease_until + HORIZON,
                 most - len(found),
+                self._now + _LONGEST_HOLD,
             )
         return found
 
@@ -164,8 +166,8 @@ class Claimer:
         if found is None:  # it is forgotten, or this is another channel's fallback
             return False
         if found.status == "pending":
-            due = self._now if found.due is None else found.due
-            self._postpone(row, max(due, self._now) + _ORIGINAL_DELAY)
+            due = max(found.due or 0.0, self._now)
+            self._postpone(row, min(due, self._now + HORIZON) + _ORIGINAL_DELAY)
             return True
         if found.status != "delivered":
             reason = "the alert that is over was not delivered here"
