@@ -8,6 +8,7 @@ import pytest
 
 import tocsin
 from tocsin import Provider, Receipt
+from tocsin._store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,3 +101,21 @@ def notifier(inbox: Inbox, clock: Clock) -> Iterator[tocsin.Notifier]:
     )
     with tocsin.Notifier(settings, namespace="tests", clock=clock) as notifier:
         yield notifier
+
+
+@pytest.fixture(params=["file", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteStore]:
+    path = str(tmp_path / "tocsin.db") if request.param == "file" else ":memory:"
+    store = SqliteStore(path, "tests")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[tuple[SqliteStore, SqliteStore]]:
+    """Two processes, as far as the store can tell, on one file."""
+    path = str(tmp_path / "tocsin.db")
+    stores = SqliteStore(path, "tests"), SqliteStore(path, "tests")
+    yield stores
+    for store in stores:
+        store.close()

@@ -25,6 +25,7 @@ from tocsin import (
 )
 from tocsin import _plugins as plugins
 from tocsin._config import load
+from tocsin._quiet import QuietHours
 from tocsin._settings import nearest
 
 DM = """
@@ -863,3 +864,67 @@ def test_working_directory_does_not_matter(write, monkeypatch):
 
     assert settings.source == str(file)
     assert os.path.isabs(settings.state_dir)  # noqa: PTH117 - a str
+
+
+QUIET = """
+[user]
+channels = ["dm"]
+quiet_hours = ["22:00-07:00", "12:00-13:00"]
+time_zone = "UTC"
+quiet_max_level = "ERROR"
+digest = "15m"
+"""
+
+
+def test_quiet_hours_and_digest(write):
+    """A subscription says when it holds alerts, and for how long it gathers them."""
+    (wish,) = load(write(QUIET + DM)).subscriptions
+
+    hours = QuietHours(["22:00-07:00", "12:00-13:00"], time_zone="UTC")
+    assert wish.quiet_hours == hours
+    assert wish.quiet_max_level is AlertLevel.ERROR
+    assert wish.digest == 900
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("22:00-07:00", "22-7", "no interval of the day"),
+        ("22:00-07:00", "13:00-12:00", "take up the whole day"),
+        ("UTC", "Mars/Olympus", "no time zone 'Mars/Olympus'"),
+    ],
+)
+def test_quiet_hours_that_are_none(mistakes, right, wrong, told):
+    """Hours that nobody can read are told with their place."""
+    (message,) = mistakes(QUIET.replace(right, wrong) + DM).values()
+
+    assert told in message
+
+
+TWO = DM + DM.replace("dm", "inbox")
+
+
+def test_fallback(write):
+    """A channel names the one that stands in for it, and after how long."""
+    stands_in = 'provider = "slack"\nfallback = "inbox"\nfallback_after = "2m"'
+    settings = load(write(TWO.replace('provider = "slack"', stands_in, 1)))
+
+    dm, inbox = settings.channels["dm"], settings.channels["inbox"]
+    assert (dm.fallback, dm.fallback_after) == ("inbox", 120)
+    assert (inbox.fallback, inbox.fallback_after) == ("", 600)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "message"),
+    [
+        ("dm", "a channel is not its own fallback"),
+        ("inbx", "no channel 'inbx': did you mean 'inbox'?"),
+    ],
+)
+def test_fallback_that_is_none(mistakes, fallback, message):
+    """A fallback must be another channel that is there."""
+    stands_in = f'provider = "slack"\nfallback = "{fallback}"'
+
+    told = mistakes(TWO.replace('provider = "slack"', stands_in, 1))
+
+    assert told == {"channels.dm.fallback": message}

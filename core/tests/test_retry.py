@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin import Ambiguous, DeliveryError, Receipt, Rejected, RetryLater
+from tocsin import (
+    Ambiguous,
+    DeliveryError,
+    OutOfOrder,
+    Receipt,
+    Rejected,
+    RetryLater,
+)
 from tocsin._retry import (
     MAX_AMBIGUOUS,
     MAX_BACKOFF,
@@ -26,14 +33,10 @@ attempts = st.integers(1, 10_000)
 chances = st.floats(0, 1, exclude_max=True)
 
 
-def settle(result, *, attempt=1, ambiguous=0, age=0.0, state=None, chance=0.5):
+def settle(result, *, age=0.0, chance=0.5, **more):
     """Return what becomes of a delivery whose first attempt was `age` seconds ago."""
-    progress = Progress(
-        attempt=attempt,
-        ambiguous=ambiguous,
-        first_attempt_at=NOW - age,
-        state=state or {},
-    )
+    known = {"attempt": 1, "ambiguous": 0, "first_attempt_at": NOW - age} | more
+    progress = Progress(**known)
     return outcome(result, progress, now=NOW, give_up_after=DAY, random=lambda: chance)
 
 
@@ -189,3 +192,56 @@ def test_backoff_grows():
     ceilings = [backoff(attempt, lambda: 1.0) for attempt in range(1, 12)]
 
     assert ceilings == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+
+
+@pytest.mark.parametrize(
+    ("result", "blames"),
+    [
+        (Rejected("no such address"), False),
+        (RetryLater("down"), True),
+        (RetryLater("busy", after=30), False),
+        (RetryLater("layout", after=0, state={"plain": True}), False),
+        (RetryLater("busy", after=0), True),
+        (Ambiguous("no answer"), True),
+    ],
+    ids=repr,
+)
+def test_what_blames_the_channel(result, blames):
+    """The channel is to blame where the next message would fare no better."""
+    ending = settle(result)
+
+    assert ending.blames_channel is blames
+    assert not ending.is_out_of_order
+
+
+@pytest.mark.parametrize(
+    "result", [RetryLater("down"), Ambiguous("no answer")], ids=repr
+)
+def test_what_is_given_up_blames_the_channel(result):
+    """A delivery that ends by its age, or by lost answers, says that the channel fails."""
+    ending = settle(result, age=DAY, ambiguous=2)
+
+    assert isinstance(ending, Failed)
+    assert ending.blames_channel
+
+
+def test_out_of_order():
+    """The delivery that finds out has failed, and says what to do."""
+    error = OutOfOrder("the token was revoked", remedy="make another")
+
+    assert settle(error) == Failed(
+        reason="the token was revoked", remedy="make another", is_out_of_order=True
+    )
+
+
+def test_a_try_that_finds_it_out_of_order():
+    """A delivery that is sent to find out is kept while it is young, and due again."""
+    error = OutOfOrder("the token was revoked", remedy="make another")
+
+    assert settle(error, is_probe=True, age=DAY - 1) == Pending(
+        due=NOW,
+        reason="the token was revoked",
+        remedy="make another",
+        is_out_of_order=True,
+    )
+    assert isinstance(settle(error, is_probe=True, age=DAY), Failed)

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from storing import NOW, claim_one, submission, submit
 
 from tocsin import (
     Alert,
@@ -30,40 +31,9 @@ from tocsin import (
 )
 from tocsin._alert import new_id
 from tocsin._retry import MAX_CLAIMS, MAX_RETRY_AFTER, Delivered, Failed, Pending
-from tocsin._routing import Route
-from tocsin._store import Granted, Submission, Withheld
+from tocsin._store import Granted, Withheld
 from tocsin._store.sqlite import SqliteStore
 from tocsin._throttle import CLOCK_SKEW, Suppression, Window, throttle_key
-
-NOW = 1_800_000_000.0
-
-
-@pytest.fixture(params=["file", "memory"])
-def store(request, tmp_path):
-    path = str(tmp_path / "tocsin.db") if request.param == "file" else ":memory:"
-    store = SqliteStore(path, "tests")
-    yield store
-    store.close()
-
-
-def submission(alert, *plan, **more):
-    return Submission(
-        alert=alert if alert.id else attrs.evolve(alert, id=new_id()),
-        key=throttle_key(alert),
-        plan=tuple(r if isinstance(r, Route) else Route(r) for r in plan),
-        **more,
-    )
-
-
-def submit(store, alert, now=NOW, *, plan=("inbox",), suppressed=None):
-    suppressed = suppressed or Suppression()
-    made = submission(alert, *plan, suppressed=suppressed, is_new=not alert.id)
-    return store.submit(made, now, timeout=5)
-
-
-def claim_one(store, now=NOW, channel="inbox"):
-    (claim,) = store.claim({channel: 1}, lease=30, now=now)
-    return claim
 
 
 def test_admitted_is_kept(store):

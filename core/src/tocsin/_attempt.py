@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from tocsin._alert import RESOLVED
 from tocsin._digest import Listed, combined
 from tocsin._errors import (
     Ambiguous,
@@ -202,9 +203,9 @@ def alert_of(claim: Claim) -> Alert:
                 for member in claim.members
             ]
         )
-    if claim.resolves:
-        title = f"Resolved: {claim.resolves.alert.title}"
-        return attrs.evolve(claim.alert, title=title)
+    if claim.alert.kind == RESOLVED:
+        what = claim.resolves.alert if claim.resolves else claim.alert
+        return attrs.evolve(claim.alert, title=f"Resolved: {what.title}")
     return claim.alert
 
 

@@ -55,18 +55,18 @@ def after(
 ) -> Circuit:
     """Return how the channel fares after an attempt; `random` gives 0 up to 1."""
     if isinstance(outcome, Delivered):
-        return CLOSED
+        return _working(circuit, now)
     failures, until = 0, 0.0
     if outcome.is_out_of_order:
         failures = max(circuit.failures + 1, THRESHOLD)
-        until = now + MAX_BACKOFF
+        until = max(circuit.until, now + MAX_BACKOFF)
     elif outcome.blames_channel:
         failures = circuit.failures + 1
         until = max(circuit.until, now + _pause(failures, random))
     elif isinstance(outcome, Pending) and outcome.hold_until is not None:
         until = max(circuit.until, outcome.hold_until)
     else:  # the service answers: it is this message that it will not have
-        return CLOSED
+        return _working(circuit, now)
     return Circuit(
         failures=failures,
         until=until,
@@ -76,6 +76,12 @@ def after(
         reason=outcome.reason,
         remedy=outcome.remedy,
     )
+
+
+def _working(circuit: Circuit, now: float) -> Circuit:
+    """Close it, unless a service asked for time while this attempt was under way."""
+    is_asked = circuit.is_open(now) and not circuit.is_failing
+    return attrs.evolve(circuit, failures=0) if is_asked else CLOSED
 
 
 def _pause(failures: int, random: Callable[[], float]) -> float:

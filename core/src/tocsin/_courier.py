@@ -38,6 +38,8 @@ TICK = 1.0
 LINGER = 0.005
 """Seconds between an alert and the look at the store: a burst of them costs one look, and
 its caller is not disturbed at each."""
+ASK_AGAIN = 0.05
+"""Seconds between two looks that a flush asks for."""
 GRACE = 1.0
 """Seconds past its time limit after which an attempt is taken for hung."""
 IDLE = 2.0
@@ -130,10 +132,13 @@ class Courier:
         self.start()
         with self._lock:
             self._asked += 1
+        ask_at = 0.0
         while True:
-            with self._lock:
-                self._next_chores = self._next_look = 0.0
-                self._changed.notify_all()
+            if time.monotonic() >= ask_at:  # what the courier does wakes us, too
+                ask_at = time.monotonic() + ASK_AGAIN
+                with self._lock:
+                    self._next_chores = self._next_look = 0.0
+                    self._changed.notify_all()
             if not self.is_running:
                 self._round_or_repair()
             remaining = deadline - time.monotonic()
@@ -142,7 +147,7 @@ class Courier:
             if remaining <= 0:
                 return False
             with self._lock:
-                self._changed.wait(min(remaining, 0.05))
+                self._changed.wait(min(remaining, ASK_AGAIN))
 
     def close(self, timeout: float) -> bool:
         """Flush, then stop; what is left stays in the store for the next process."""

@@ -31,6 +31,7 @@ _UNREADABLE_DELAY = (
     3600.0  # seconds until an alert of a newer version is looked at again
 )
 _ORIGINAL_DELAY = 1.0  # seconds that a resolution waits for the alert that it ends
+_LONGEST_HOLD = 31 * 86_400.0  # seconds: neither a night nor a digest is longer
 _MEMBERS = 500  # deliveries that go as one message
 
 
@@ -62,21 +63,19 @@ class Claimer:
                     yield claim
 
     def _is_under_way(self, channel: str) -> bool:
-        found = self._db.execute(
-            "SELECT 1 FROM deliveries WHERE status = 'pending' AND namespace = ? "
-            "AND channel = ? AND token <> 0 AND due > ? LIMIT 1",
-            (self._namespace, channel, self._now),
-        )
-        return found.fetchone() is not None
+        # no lease ends later than that, unless it was taken by a clock that was ahead
+        latest = self._lease_until + HORIZON
+        return bool(leased_until(self._db, self._namespace, channel, self._now, latest))
 
     def _due(self, channel: str, most: int) -> list[dict[str, Any]]:
         found = self._select("due <= ?", channel, self._now, most)
         if len(found) < most:  # what only a clock that was ahead can have put so far
             found += self._select(
-                "due > ? AND not_before IS NULL",
+                "due > ? AND (not_before IS NULL OR due > ?)",
                 channel,
                 self._lease_until + HORIZON,
                 most - len(found),
+                self._now + _LONGEST_HOLD,
             )
         return found
 
@@ -164,9 +163,11 @@ class Claimer:
         if row["resolves"] is None:
             return False
         found = rows.fate(self._db, row["resolves"], row["channel"])
-        if found is None or found.status == "pending":
-            due = self._now if found is None or found.due is None else found.due
-            self._postpone(row, max(due, self._now) + _ORIGINAL_DELAY)
+        if found is None:  # it is forgotten, or this is another channel's fallback
+            return False
+        if found.status == "pending":
+            due = max(found.due or 0.0, self._now)
+            self._postpone(row, min(due, self._now + HORIZON) + _ORIGINAL_DELAY)
             return True
         if found.status != "delivered":
             reason = "the alert that is over was not delivered here"
@@ -371,6 +372,18 @@ def circuit(  # noqa: PLR0917 - the columns, in their order
     )
 
 
+def leased_until(
+    db: sqlite3.Connection, namespace: str, channel: str, after: float, latest: float
+) -> float:
+    """Return when the last lease on a channel ends, of those in this span; 0: none."""
+    found = db.execute(
+        "SELECT max(due) FROM deliveries WHERE status = 'pending' AND namespace = ? "
+        "AND channel = ? AND token <> 0 AND due > ? AND due <= ?",
+        (namespace, channel, after, latest),
+    )
+    return float(found.fetchone()[0] or 0.0)
+
+
 def mend(db: sqlite3.Connection, namespace: str, channel: str, now: float) -> bool:
     """Take a channel to be in order, and what waits for its next try to be due."""
     before = load_circuit(db, namespace, channel)
@@ -403,12 +416,13 @@ def hand_over(  # noqa: PLR0917 - see Store.hand_over
     if circuit == CLOSED and not is_broken:
         return 0
     since = 0.0 if circuit.since is None or is_broken else circuit.since
+    before = now - after
     found = db.execute(
         "SELECT alert, position, reason FROM deliveries JOIN alerts ON seq = alert "
         "WHERE status = 'pending' AND deliveries.namespace = ? AND channel = ? "
-        "AND (token = 0 OR due <= ?) AND not_before IS NULL "
-        "AND coalesce(first_attempt_at, max(submitted_at, ?)) <= ? LIMIT ?",
-        (namespace, channel, now, since, now - after, _MEMBERS),
+        "AND (token = 0 OR due <= ?) AND coalesce(not_before, 0) <= ? "
+        "AND (first_attempt_at <= ? OR max(submitted_at, ?) <= ?) LIMIT ?",
+        (namespace, channel, now, before, before, since, before, _MEMBERS),
     ).fetchall()
     for *place, reason in found:
         why = reason or circuit.reason or "the channel is out of order"

@@ -281,9 +281,15 @@ def prune(
 
 def prune_rest(db: sqlite3.Connection, namespace: str, before: float) -> None:
     """Forget old windows, and what else is known of old alerts."""
-    db.execute("DELETE FROM adopted WHERE at < ?", (before,))
-    db.execute("DELETE FROM conversations WHERE at < ?", (before,))
-    db.execute("DELETE FROM silences WHERE ends_at < ?", (before,))
+    for table, when in (
+        ("adopted", "at"),
+        ("conversations", "at"),
+        ("silences", "ends_at"),
+    ):
+        db.execute(
+            f"DELETE FROM {table} WHERE namespace = ? AND {when} < ?",  # noqa: S608 - constants
+            (namespace, before),
+        )
     db.execute(
         "DELETE FROM windows WHERE namespace = ? AND admitted_at < ? "
         "AND coalesce(suppressed_since, 0) < ?",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tocsin._circuit import CLOSED
@@ -236,7 +237,13 @@ class SqliteStore:
         ).fetchone()[0]
         if due is None:
             return None
-        return max(float(due), claims.load_circuit(db, self.namespace, channel).until)
+        circuit = claims.load_circuit(db, self.namespace, channel)
+        leased_until = 0.0
+        if circuit.is_failing:  # it is tried with one at a time
+            leased_until = claims.leased_until(
+                db, self.namespace, channel, circuit.until, math.inf
+            )
+        return max(float(due), circuit.until, leased_until)
 
     def pending(
         self, channels: Collection[str] | None = None, *, timeout: float = PATIENCE

@@ -1,0 +1,359 @@
+"""Alerts that are gathered for a while, and go as one message."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Recorder
+from storing import NOW, claim_one, claims, deliver, status, submit
+
+from tocsin import (
+    Admitted,
+    Alert,
+    Attachment,
+    Channel,
+    Notifier,
+    Receipt,
+    Rejected,
+    RetryLater,
+    Settings,
+    Status,
+    Subscription,
+)
+from tocsin._quiet import QuietHours
+from tocsin._retry import Failed, Pending
+from tocsin._routing import Route
+from tocsin._silence import Silence
+from tocsin._store._claims import _MEMBERS
+
+WAIT = 60.0
+PLAN = [Route("inbox", digest=WAIT)]
+
+
+def keep(store, titles, now=NOW, plan=PLAN, **more):
+    """Submit an alert of each title, a second apart."""
+    for seconds, title in enumerate(titles):
+        submit(store, Alert(title, id=title, **more), now + seconds, plan=plan)
+
+
+def gathered(store, titles="abcd"):
+    """Let the first go at once; return the claim of the others, when their time comes."""
+    keep(store, titles)
+    deliver(store, claim_one(store, NOW + 9))
+    return claim_one(store, NOW + WAIT)
+
+
+def titles(claim):
+    return [member.alert.title for member in claim.members] or [claim.alert.title]
+
+
+def fates(store, titles="abcd"):
+    return [status(store, title)["inbox"] for title in titles]
+
+
+def test_the_first_goes_at_once(store):
+    """Then the rest of the window goes as one, and none of them sooner."""
+    keep(store, "abcd")
+
+    (first,) = claims(store, NOW + 9)
+    assert titles(first) == ["a"]
+    assert store.next_due(["inbox"]) == NOW + 39  # the lease of the first
+    deliver(store, first)
+    assert store.next_due(["inbox"]) == NOW + WAIT
+    assert claims(store, NOW + WAIT - 1) == []
+    (rest,) = claims(store, NOW + WAIT)
+    assert titles(rest) == ["b", "c", "d"]
+
+
+def test_one_attempt_settles_all(store):
+    """One delivery is made, under the first one's id, and all have its receipt."""
+    claim = gathered(store)
+    assert (claim.delivery_id, claim.progress.attempt) == ("b.inbox", 1)
+    deliver(store, claim, NOW + WAIT, reference="42")
+
+    records = [store.deliveries(title)[0] for title in "bcd"]
+    assert {record.status for record in records} == {Status.DELIVERED}
+    assert {record.receipt for record in records} == {Receipt(reference="42")}
+    assert {record.settled_at.timestamp() for record in records} == {NOW + WAIT}
+    assert store.pending() == 0
+
+
+def test_a_retry_has_the_same_members(store):
+    """What is tried again is the same message, whatever came in since."""
+    claim = gathered(store)
+    pending = Pending(due=NOW + 65, reason="down", state={"owed": 1}, ambiguous=True)
+    store.settle(claim, pending, NOW + WAIT)
+    keep(store, "ef", NOW + 61)
+
+    (again,) = claims(store, NOW + 65)
+    assert again.delivery_id == claim.delivery_id
+    assert titles(again) == titles(claim)
+    assert again.progress.attempt == 2
+    assert again.progress.ambiguous == 1
+    assert again.progress.state == {"owed": 1}
+
+
+def test_a_worker_that_dies(stores):
+    """A claim that is lost is made once more, with the same id and members."""
+    one, two = stores
+    claim = gathered(one)
+    keep(two, "e", NOW + 61)
+
+    (again,) = claims(two, NOW + WAIT + 30)
+    assert again.delivery_id == claim.delivery_id
+    assert titles(again) == titles(claim)
+    assert one.settle(claim, Failed(reason="stale"), NOW + 95) is None
+    deliver(two, again, NOW + 95)
+    assert fates(two) == ["delivered"] * 4
+
+
+def test_what_is_released(store):
+    """A claim that is given back is no attempt, for none of them."""
+    claim = gathered(store)
+    store.release([claim], NOW + WAIT, delay=5)
+
+    again = claim_one(store, NOW + 65)
+    assert titles(again) == titles(claim)
+    assert again.progress.attempt == 1
+
+
+def test_all_fail(store):
+    """A message that is refused is a failed delivery of each; one alone can be replayed."""
+    store.settle(gathered(store), Failed(reason="no"), NOW + WAIT)
+
+    assert fates(store) == ["delivered", "failed", "failed", "failed"]
+    assert store.requeue("c.inbox", NOW + 61)
+    claim = claim_one(store, NOW + 61)
+    assert (claim.delivery_id, claim.members) == ("c.inbox", ())
+
+
+def test_one_alone(store):
+    """With a single one in the window, it is an alert like any other."""
+    claim = gathered(store, "ab")
+
+    assert (claim.delivery_id, claim.members) == ("b.inbox", ())
+    assert claim.alert.title == "b"
+
+
+def test_it_gathers_again(store):
+    """After a message of many the window begins anew; a quiet window ends it."""
+    deliver(store, gathered(store, "abc"), NOW + WAIT)
+    keep(store, "de", NOW + 61)
+
+    assert claims(store, NOW + 119) == []
+    (second,) = claims(store, NOW + 120)
+    assert titles(second) == ["d", "e"]
+    deliver(store, second, NOW + 120)
+    keep(store, "f", NOW + 180)
+    assert titles(claim_one(store, NOW + 180)) == ["f"]
+
+
+def test_two_windows_are_two_messages(store):
+    """What was gathered before and after a message of many does not mix, however late."""
+    keep(store, "abc")
+    deliver(store, claim_one(store, NOW + 9))
+    first = claim_one(store, NOW + 500)
+    keep(store, "de", NOW + 501)
+
+    assert titles(first) == ["b", "c"]
+    # the worker of the first died
+    again, second = claims(store, NOW + 500 + WAIT)
+    assert titles(again) == ["b", "c"]
+    assert titles(second) == ["d", "e"]
+
+
+def test_channels_gather_apart(store):
+    """Each channel has its own window, and its own members."""
+    for title, plan in (("a", PLAN), ("b", [*PLAN, Route("other", digest=WAIT)])):
+        keep(store, title, plan=plan)
+    keep(store, "c", plan=[Route("other", digest=WAIT)])
+
+    assert titles(claim_one(store, NOW + 1)) == ["a"]
+    assert titles(claim_one(store, NOW + 1, "other")) == ["b"]
+    assert titles(claim_one(store, NOW + WAIT)) == ["a"]  # its lease ran out first
+    assert titles(claim_one(store, NOW + WAIT)) == ["b"]
+    assert titles(claim_one(store, NOW + WAIT + 1, "other")) == ["b"]
+    assert titles(claim_one(store, NOW + WAIT + 1, "other")) == ["c"]
+
+
+def test_held_and_gathered(store):
+    """What quiet hours hold goes as one message at their end."""
+    held = [Route("inbox", not_before=NOW + 3600, digest=WAIT)]
+    keep(store, "abc", plan=held)
+
+    assert claims(store, NOW + 3599) == []
+    (claim,) = claims(store, NOW + 3600)
+    assert titles(claim) == ["a", "b", "c"]
+
+
+def test_a_silenced_member(store):
+    """What is silenced meanwhile is left out, of what is tried again too."""
+    keep(store, "abcd")
+    deliver(store, claim_one(store, NOW + 9))
+    store.silence(Silence(id="s", title="c", starts_at=NOW, ends_at=NOW + 999))
+
+    assert titles(claim_one(store, NOW + WAIT)) == ["b", "d"]
+    assert status(store, "c") == {"inbox": "silenced"}
+    store.silence(Silence(id="t", title="b", starts_at=NOW, ends_at=NOW + 999))
+    again = claim_one(store, NOW + WAIT + 30)
+    assert titles(again) == ["d"]
+
+
+def test_more_than_fit(store):
+    """Very many go as several messages, and none is left behind."""
+    count = _MEMBERS + 20
+    for number in range(count + 1):
+        submit(store, Alert(f"{number}"), NOW + number / 100, plan=PLAN)
+    store.pending()  # their deliveries are made
+    deliver(store, claim_one(store, NOW + 9))
+
+    found = claims(store, NOW + 99)
+    found += claims(store, NOW + 99)
+    assert sorted(len(claim.members) for claim in found) == [20, _MEMBERS]
+    assert len({place for claim in found for place in claim.places}) == count
+
+
+def test_attachments_of_all(store):
+    """Each member has its attachments, and they are kept until it has arrived."""
+    keep(store, "abc", attachments=[Attachment("f", b"x")])
+    deliver(store, claim_one(store, NOW + 9))
+    claim = claim_one(store, NOW + WAIT)
+    store.settle(claim, Pending(due=NOW + 65, reason="down"), NOW + WAIT)
+
+    again = claim_one(store, NOW + 65)
+    assert all(member.alert.attachments for member in again.members)
+
+
+@pytest.fixture
+def boxes(inbox):
+    return {"inbox": inbox, "other": type(inbox)()}
+
+
+@pytest.fixture
+def start(boxes, clock):
+    """Return what starts a notifier that gathers for a minute."""
+    running = []
+
+    def start(**wish):
+        settings = Settings(
+            user="ada",
+            submit_timeout=10.0,
+            channels={
+                "inbox": Channel("inbox", Recorder(boxes["inbox"]), fallback="other"),
+                "other": Recorder(boxes["other"]),
+            },
+            subscriptions=[Subscription(channels=["inbox"], digest=WAIT, **wish)],
+            state_dir=":memory:",
+        )
+        running.append(Notifier(settings, namespace="tests", clock=clock))
+        return running[-1]
+
+    yield start
+    for notifier in running:
+        notifier.close()
+
+
+def raise_all(notifier, clock, titles):
+    results = []
+    for title in titles:
+        results.append(notifier.notify(Alert(title, f"text of {title}")))
+        clock.advance(1)
+    return results
+
+
+def test_one_message_lists_them(start, boxes, clock):
+    """The first comes as it is; then comes one message with a line for each of the rest."""
+    notifier = start()
+    results = raise_all(notifier, clock, ["a", "b", "c"])
+    notifier.notify(Alert("c"))
+    assert notifier.flush(10)
+    assert boxes["inbox"].titles == ["a"]
+    clock.advance(WAIT)
+    assert notifier.flush(10)
+
+    assert all(isinstance(result, Admitted) for result in results)
+    _, digest = boxes["inbox"].messages
+    assert digest.alert.kind == "digest"
+    assert digest.title == "2 alerts: b, c"
+    assert digest.alert.text.splitlines() == [
+        "INFO 2027-01-15 08:00:01 UTC · b: text of b",
+        "INFO 2027-01-15 08:00:02 UTC · c: text of c",
+    ]
+    deliveries = [result.wait(10)[0] for result in results[1:]]
+    assert {d.receipt.reference for d in deliveries} == {"2"}
+    assert [d.id for d in boxes["inbox"].deliveries] == [
+        f"{results[0].alert_id}.inbox",
+        f"{results[1].alert_id}.inbox",
+    ]
+
+
+def test_what_was_suppressed_is_in_its_line(start, boxes, clock):
+    """How many were suppressed before a member is told in its line, not of the whole."""
+    notifier = start()
+    raise_all(notifier, clock, ["a", "b"])
+    for _ in range(3):
+        notifier.notify(Alert("c", wait_duration=5))
+    clock.advance(6)
+    notifier.notify(Alert("c", wait_duration=5))
+    clock.advance(WAIT)
+    notifier.flush(10)
+
+    digest = boxes["inbox"].messages[-1]
+    assert digest.alert.text.splitlines()[-1].endswith("(+2 suppressed)")
+    assert not any("suppressed" in note for note in digest.notes)
+
+
+def test_one_message_fails_for_all(start, boxes, clock, caplog):
+    """Refused, it goes to the fallback as one message that says why."""
+
+    def refuse():
+        raise Rejected("no")
+
+    notifier = start()
+    results = raise_all(notifier, clock, ["a", "b", "c"])
+    notifier.flush(10)
+    boxes["inbox"].answers.append(refuse)
+    clock.advance(WAIT)
+    notifier.flush(10)
+
+    fates = [{d.channel: d.status for d in r.wait(10)} for r in results[1:]]
+    assert fates == [{"inbox": Status.FAILED, "other": Status.DELIVERED}] * 2
+    (message,) = boxes["other"].messages
+    assert message.title == "2 alerts: b, c"
+    assert message.notes == ("It could not be delivered to inbox: no",)
+    assert caplog.text.count("not delivered to channel") == 1
+
+
+def test_one_message_is_tried_again(start, boxes, clock):
+    """The same id and the same lines at each attempt."""
+
+    def busy():
+        raise RetryLater("busy", after=30)
+
+    notifier = start()
+    raise_all(notifier, clock, ["a", "b", "c"])
+    notifier.flush(10)
+    boxes["inbox"].answers.append(busy)
+    clock.advance(WAIT)
+    notifier.flush(10)
+    raise_all(notifier, clock, ["d", "e"])
+    clock.advance(30)
+    notifier.flush(10)
+
+    _, first, second = boxes["inbox"].messages
+    assert first.alert.text == second.alert.text
+    _, one, two = boxes["inbox"].deliveries
+    assert (one.id, one.attempt, two.attempt) == (two.id, 1, 2)
+
+
+def test_the_morning_after(start, boxes, clock):
+    """Quiet hours and a digest: one message when they end."""
+    clock.now = NOW - 10 * 3600  # ten in the evening
+    night = QuietHours(["22:00-07:00"], time_zone="UTC")
+    notifier = start(quiet_hours=night)
+    results = raise_all(notifier, clock, ["a", "b", "c"])
+    assert notifier.flush(10)
+    clock.now = NOW - 3600
+    assert notifier.flush(10)
+
+    assert boxes["inbox"].titles == ["3 alerts: a, b and 1 more title"]
+    assert {r.wait(10)[0].status for r in results} == {Status.DELIVERED}

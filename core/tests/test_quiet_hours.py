@@ -1,0 +1,179 @@
+"""Through the notifier: what is raised in quiet hours is sent when they end."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Recorder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from storing import NOW, claim_one, claims, submit
+
+from tocsin import (
+    Admitted,
+    Alert,
+    AlertLevel,
+    Notifier,
+    Settings,
+    Status,
+    Subscription,
+    Suppressed,
+)
+from tocsin._quiet import QuietHours
+from tocsin._routing import Route, routes
+from tocsin._store.sqlite import SqliteStore
+
+HOUR = 3600.0
+MIDNIGHT = NOW - 8 * HOUR  # NOW is eight o'clock in the morning
+EVENING, MORNING = MIDNIGHT + 22 * HOUR, MIDNIGHT + 31 * HOUR
+NIGHT = QuietHours(["22:00-07:00"], time_zone="UTC")
+
+
+@pytest.fixture
+def start(inbox, clock):
+    """Return what starts a notifier with such a subscription."""
+    running = []
+
+    def start(**wish):
+        made = Settings(
+            user="ada",
+            submit_timeout=10.0,
+            channels={"inbox": Recorder(inbox)},
+            subscriptions=[Subscription(channels=["inbox"], **wish)],
+            state_dir=":memory:",
+        )
+        running.append(Notifier(made, namespace="tests", clock=clock))
+        return running[-1]
+
+    yield start
+    for notifier in running:
+        notifier.close()
+
+
+def test_held_until_they_end(start, inbox, clock):
+    """It is admitted like any other, kept for the night, and then says that it is late."""
+    notifier = start(quiet_hours=NIGHT)
+    clock.now = EVENING + HOUR
+    result = notifier.notify(Alert("Loss"))
+
+    assert isinstance(result, Admitted)
+    assert result.channels == ("inbox",)
+    assert notifier.flush(10)
+    clock.now = MORNING - 1
+    assert notifier.flush(10)
+    (delivery,) = result.wait(0)
+    assert (delivery.status, delivery.attempts) == (Status.PENDING, 0)
+    assert delivery.due_at.timestamp() == MORNING
+    assert notifier.pending() == 1
+
+    clock.now = MORNING
+    assert notifier.flush(10)
+    assert result.wait(10)[0].status is Status.DELIVERED
+    assert inbox.messages[0].notes == (
+        "Delivered late: it happened at 2027-01-15 23:00:00 UTC.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_held"),
+    [(-1, False), (0, True), (2 * HOUR, True), (9 * HOUR - 1, True), (9 * HOUR, False)],
+)
+def test_from_the_evening_to_the_morning(start, inbox, clock, seconds, is_held):
+    """They hold from their start, over midnight, to their end."""
+    notifier = start(quiet_hours=NIGHT)
+    clock.now = EVENING + seconds
+    notifier.notify(Alert("Loss"))
+    notifier.flush(10)
+
+    assert (inbox.messages == []) is is_held
+    clock.now = MORNING
+    notifier.flush(10)
+    assert len(inbox.messages) == 1
+
+
+@pytest.mark.parametrize("highest", AlertLevel)
+def test_what_is_worse_goes_at_once(start, inbox, clock, highest):
+    """By default an ERROR wakes people, and what is held otherwise is up to them."""
+    wish = {} if highest is AlertLevel.WARN else {"quiet_max_level": highest}
+    notifier = start(quiet_hours=NIGHT, **wish)
+    clock.now = EVENING
+    for level in AlertLevel:
+        notifier.notify(Alert("Loss", level=level))
+    notifier.flush(10)
+
+    levels = [message.alert.level for message in inbox.messages]
+    assert levels == [level for level in AlertLevel if level > highest]
+
+
+def test_the_throttle_holds(start, inbox, clock):
+    """Alerts of the night are throttled as by day; the next one tells how many."""
+    notifier = start(quiet_hours=NIGHT)
+    clock.now = EVENING
+    first = notifier.notify(Alert("Loss", wait_duration=HOUR))
+    again = notifier.notify(Alert("Loss", wait_duration=HOUR))
+    clock.now = EVENING + HOUR
+    notifier.notify(Alert("Loss", wait_duration=HOUR))
+    clock.now = MORNING
+    notifier.flush(10)
+
+    assert isinstance(first, Admitted)
+    assert isinstance(again, Suppressed)
+    assert len(inbox.messages) == 2
+    assert any("1 more like it" in message.text for message in inbox.messages)
+
+
+def test_nobody_is_disturbed_by_a_restart(stores):
+    """Whoever looks at the store leaves what is held."""
+    one, two = stores
+    submit(one, Alert("t"), plan=[Route("inbox", not_before=NOW + HOUR)])
+    one.close()
+
+    assert claims(two, NOW + HOUR - 1) == []
+    assert two.next_due(["inbox"]) == NOW + HOUR
+    assert len(claims(two, NOW + HOUR)) == 1
+
+
+def test_a_try_in_vain_is_repeated_as_ever(store):
+    """Once it may be sent, it is released, leased and tried again like any other."""
+    submit(store, Alert("t"), plan=[Route("inbox", not_before=NOW + HOUR)])
+    store.release([claim_one(store, NOW + HOUR)], NOW + HOUR, delay=5)
+
+    assert claims(store, NOW + HOUR + 4) == []
+    assert claim_one(store, NOW + HOUR + 5).progress.attempt == 1
+    assert claim_one(store, NOW + HOUR + 35).progress.attempt == 2
+
+
+@settings(deadline=None)
+@given(
+    raised=st.floats(0, 24 * HOUR),
+    steps=st.lists(
+        st.tuples(st.floats(0, 6 * HOUR), st.sampled_from([-HOUR, 0.0, HOUR])),
+        max_size=9,
+    ),
+)
+def test_a_clock_that_jumps_an_hour(raised, steps):
+    """However it jumps, all is sent as soon as it shows the end of the night."""
+    wish = Subscription(channels=["inbox"], quiet_hours=NIGHT)
+    store, now = SqliteStore(":memory:", "tests"), MIDNIGHT + raised
+    (route,) = routes([wish], AlertLevel.INFO, now)
+    submit(store, Alert("t"), now, plan=[route])
+    end = route.not_before or now
+    assert end <= now + 9 * HOUR
+    for passed, jump in steps:
+        now += passed + jump
+        if claims(store, now):
+            assert now >= end
+            break
+        assert now < end
+    else:
+        assert len(claims(store, max(now, end))) == 1
+    store.close()
+
+
+def test_a_clock_that_was_far_ahead(store):
+    """What was held until a time that never comes is sent once the clock is right."""
+    ahead = NOW + 400 * 24 * HOUR
+    submit(store, Alert("t"), ahead, plan=[Route("inbox", not_before=ahead + HOUR)])
+    month = Route("inbox", not_before=NOW + 30 * 24 * HOUR)
+    submit(store, Alert("a month"), NOW, plan=[month])
+
+    assert [claim.alert.title for claim in claims(store, NOW)] == ["t"]
