@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tocsin._retry import MAX_BACKOFF, MAX_RETRY_AFTER, Delivered, Pending
+from tocsin._retry import HORIZON, MAX_BACKOFF, Delivered, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class Circuit:
     def is_open(self, now: float) -> bool:
         """Whether nothing may be sent now."""
         # nobody asks for longer: it was written by a clock that was ahead
-        return now < self.until <= now + 2 * MAX_RETRY_AFTER
+        return now < self.until <= now + HORIZON
 
 
 CLOSED = Circuit()

@@ -16,11 +16,11 @@ from tocsin._errors import (
     StoreError,
 )
 from tocsin._lane import MAX_ABANDONED, MAX_WORKERS, Lane
-from tocsin._retry import Delivered, Failed, outcome
-from tocsin._store import Turn
+from tocsin._retry import HORIZON, Delivered, Failed, outcome
+from tocsin._store import PATIENCE, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from tocsin._attempt import AttemptResult, Session
     from tocsin._lane import Attempt
@@ -181,7 +181,16 @@ class Courier:
         blocked = [name for name, lane in self._lanes.items() if lane.is_blocked]
         return bool(blocked) and self._is_due(blocked, TICK)
 
-    def _is_due(self, channels: list[str], timeout: float) -> bool:
+    def _is_worth_claiming(self, channels: Collection[str]) -> bool:
+        due = self._store().next_due(channels, timeout=PATIENCE)
+        if due is None:
+            return False
+        ahead = due - self._clock()
+        return (
+            ahead <= 0 or ahead > HORIZON
+        )  # a clock that was ahead may have put it so
+
+    def _is_due(self, channels: Collection[str], timeout: float) -> bool:
         try:
             due = self._store().next_due(channels, timeout=timeout)
         except StoreError:  # another process holds it: there may be something
@@ -240,7 +249,8 @@ class Courier:
         claims: list[Claim] = []
         try:
             wanted = {name: most for name, most in free.items() if most > 0}
-            if wanted:
+            # looking takes no lock; hundreds of processes may look at one store
+            if wanted and self._is_worth_claiming(wanted):
                 claims = self._store().claim(
                     wanted, lease=self._lease, now=self._clock()
                 )

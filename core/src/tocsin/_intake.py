@@ -12,7 +12,7 @@ import attrs
 
 from tocsin._alert import RESOLVED
 from tocsin._attachment import copy_all
-from tocsin._errors import StoreError, StoreFull
+from tocsin._errors import StoreBusy, StoreError, StoreFull
 from tocsin._gate import Gate
 from tocsin._results import Admitted, Deferred, Refused, Suppressed, Unrouted
 from tocsin._routing import matching, routes
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tocsin._settings import Settings
     from tocsin._state import State
     from tocsin._store import DeliveryRecord, Store
+    from tocsin._throttle import Suppression
 
     Wait = Callable[[float | None], tuple[DeliveryRecord, ...]]
 
@@ -250,15 +251,23 @@ class Intake:
             StoreError: It could not be; the counts are kept.
 
         """
-        with self._writing:  # so that whoever asks next finds them written
+        # one at a time, so that whoever asks next finds them written
+        if not self._writing.acquire(timeout=timeout):
+            raise StoreBusy("another thread is writing the counts")
+        try:
             counts = {only: self.gate.take(only)} if only else self.gate.take_all()
-            if not any(count.count for count in counts.values()):
-                return
-            try:
-                self._store(timeout).count(counts, timeout=timeout)
-            except BaseException:
-                self.gate.give_back(counts)
-                raise
+            self._write(counts, timeout)
+        finally:
+            self._writing.release()
+
+    def _write(self, counts: dict[str, Suppression], timeout: float) -> None:
+        if not any(count.count for count in counts.values()):
+            return
+        try:
+            self._store(timeout).count(counts, timeout=timeout)
+        except BaseException:
+            self.gate.give_back(counts)
+            raise
 
     def take_in(self, now: float) -> bool:
         """Submit what was spilled or left; say whether nothing waits any more.

@@ -16,6 +16,8 @@ FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 300.0
 MAX_RETRY_AFTER = 3600.0
 """Seconds: a service that asks for more is asked again after an hour."""
+HORIZON = 2 * MAX_RETRY_AFTER
+"""Seconds: nothing is due later, but for what a route holds, unless a clock was ahead."""
 MAX_AMBIGUOUS = 3
 """Attempts whose answer was lost: so many duplicates a person may see, and no more."""
 MAX_CLAIMS = 20

@@ -10,7 +10,6 @@ import attrs
 
 from tocsin._alert import AlertLevel
 from tocsin._envelope import encode
-from tocsin._retry import MAX_RETRY_AFTER
 from tocsin._routing import Route
 from tocsin._store import _rows as rows
 from tocsin._store._port import Granted, Withheld
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tocsin._store._port import Submission
-
-HORIZON = 2 * MAX_RETRY_AFTER
-"""Seconds: nothing is due later, but for what a route holds, unless a clock jumped."""
 
 _ENQUEUED_AT_ONCE = 500  # alerts, so that a caller never waits for the whole of it
 

@@ -11,10 +11,9 @@ from tocsin._circuit import CLOSED, Circuit
 from tocsin._envelope import decode
 from tocsin._errors import EnvelopeError, EnvelopeTooNew
 from tocsin._provider import Receipt
-from tocsin._retry import MAX_CLAIMS, Delivered, Failed, Pending, Progress
+from tocsin._retry import HORIZON, MAX_CLAIMS, Delivered, Failed, Pending, Progress
 from tocsin._silence import Silence
 from tocsin._store import _rows as rows
-from tocsin._store._admission import HORIZON
 from tocsin._store._port import Claim, Member, Resolved, Settled, Turn
 from tocsin._text import storable
 from tocsin._throttle import Suppression, throttle_key

@@ -167,8 +167,11 @@ class SqliteStore:
         self, channel: str, fallback: str, now: float, *, after: float, is_broken: bool
     ) -> int:
         """See `Store.hand_over`."""
+        with self._enqueued(PATIENCE) as db:  # mostly nothing is to be done
+            circuit = claims.load_circuit(db, self.namespace, channel)
+        if circuit == CLOSED and not is_broken:
+            return 0
         with self._database.transaction(PATIENCE) as db:
-            admission.enqueue(db)
             return claims.hand_over(
                 db, self.namespace, channel, fallback, now, after, is_broken=is_broken
             )
