@@ -35,24 +35,50 @@ if TYPE_CHECKING:
 AttemptResult = Receipt | DeliveryError | SecretUnavailable
 
 
-_importing = threading.RLock()
-"""Held while a provider imports what it needs for the first time: a fork in the middle of
-an import would leave the child with a lock of the import system that nobody lets go of."""
+class _Imports:
+    """How many providers import what they need for the first time just now.
+
+    A fork waits for them: in the middle of an import it would leave the child with a lock
+    of the import system that nobody lets go of.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._under_way = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        self._changed.acquire()
+        self._changed.wait_for(lambda: not self._under_way, _FORK_WAITS)
+
+    def after_fork_in_parent(self) -> None:
+        self._changed.release()
+
+
+_FORK_WAITS = 2.0  # seconds at most: what hangs is no import
+_imports = _Imports()
 _imported: set[type[Provider]] = set()
 
 
 def _before_fork() -> None:
-    _importing.acquire(timeout=2)
+    _imports.before_fork()
 
 
 def _after_fork_in_parent() -> None:
-    with contextlib.suppress(RuntimeError):  # it was not had in time
-        _importing.release()
+    _imports.after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
-    global _importing  # noqa: PLW0603 - another thread of the parent may hold it
-    _importing = threading.RLock()
+    global _imports  # noqa: PLW0603 - another thread of the parent may be in it
+    _imports = _Imports()
 
 
 if hasattr(os, "register_at_fork"):
@@ -114,7 +140,7 @@ class Session:
         provider = type(self._provider)
         if provider in _imported:
             return self._provider.open()
-        with _importing:
+        with _imports:
             load_templates(provider, overrides_for(provider, self._settings))
             sender = self._provider.open()
             _imported.add(provider)

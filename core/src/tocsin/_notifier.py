@@ -157,6 +157,11 @@ class Notifier:
             return
         if not self._is_used:
             self._use()
+            for channel in self.settings.channels.values():
+                if channel.problem:
+                    _log.warning(
+                        "channel %r is out of order: %s", channel.name, channel.problem
+                    )
             # here, so that the first alert need not wait for the courier to open it
             self._quietly(lambda: self.store(self.settings.submit_timeout))
         self._courier.start()

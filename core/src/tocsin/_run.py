@@ -177,10 +177,17 @@ class Run:
             )
 
     def _crashed(self, error: BaseException) -> None:
-        """Raise the one alert of an exception that nobody caught."""
-        if self._is_finished or self._is_crashed:
+        """Raise the one alert of an exception that ends the program."""
+        if not self._is_crashed:
+            self._is_crashed = True
+            self._tell_crash(error, wait_duration=0)
+
+    def _tell_crash(
+        self, error: BaseException, where: str = "", wait_duration: float | None = None
+    ) -> None:
+        """Raise the alert of an exception that nobody caught."""
+        if self._is_finished:
             return
-        self._is_crashed = True
         import traceback
 
         name = type(error).__name__
@@ -188,9 +195,9 @@ class Run:
         try:
             self.alert(
                 f"{self.name or 'The program'} crashed: {name}",
-                f"{name}: {printed(error)}\n\n{''.join(frames)}".rstrip(),
+                f"{name}{where}: {printed(error)}\n\n{''.join(frames)}".rstrip(),
                 AlertLevel.ERROR,
-                0,
+                wait_duration,
                 kind="crashed",
             )
         except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
@@ -386,10 +393,47 @@ class _CrashHook:
             self._previous(kind, error, trace)
 
 
+class _ThreadHook:
+    """Likewise for a thread, which the program outlives."""
+
+    def __init__(self, previous: Callable[..., object]) -> None:
+        self._previous = previous
+
+    def __call__(self, args: threading.ExceptHookArgs) -> None:
+        try:
+            if _current is not None and isinstance(args.exc_value, Exception):
+                where = f" in thread {args.thread.name}" if args.thread else ""
+                _current._tell_crash(args.exc_value, where)  # noqa: SLF001 - ours
+        finally:
+            self._previous(args)
+
+
+def _tell_of_child() -> None:
+    """Tell of the exception that ends a child of multiprocessing.
+
+    It is printed there without a hook; but what is to be done at the end is done while it
+    is on its way out.
+    """
+    error = sys.exception()
+    if _current is not None and isinstance(error, Exception):
+        _current._crashed(error)  # noqa: SLF001 - ours
+
+
+def _watch_child(_: object = None) -> None:
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, _tell_of_child, exitpriority=20)
+
+
 def _install_hooks() -> None:
     global _is_finished_at_exit  # noqa: PLW0603 - once a process
     if not isinstance(sys.excepthook, _CrashHook):
         sys.excepthook = _CrashHook(sys.excepthook)
+    if not isinstance(threading.excepthook, _ThreadHook):
+        threading.excepthook = _ThreadHook(threading.excepthook)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process():
+        _watch_child()
     if not _is_finished_at_exit:
         _is_finished_at_exit = True
         atexit.register(_finish_current)
@@ -398,6 +442,11 @@ def _install_hooks() -> None:
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 - another thread of the parent may hold it
     _lock = threading.RLock()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and _current is not None:
+        # a child of multiprocessing forgets what its parent had to do at the end; it does
+        # this first, and has a place where it says so
+        util.register_after_fork(_current, _watch_child)
 
 
 if hasattr(os, "register_at_fork"):
