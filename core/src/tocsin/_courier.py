@@ -41,8 +41,6 @@ IDLE = 2.0
 """Seconds after which a worker without work closes its sender and ends."""
 UNAVAILABLE_DELAY = 60.0
 """Seconds until a channel whose secret did not resolve is tried again by this process."""
-TURN_DELAY = 0.5
-"""Seconds until a delivery looks again whether its conversation was begun."""
 
 _log = logging.getLogger("tocsin")
 _outcomes = logging.getLogger("tocsin.deliveries")
@@ -344,11 +342,9 @@ class Courier:
         try:
             if result is None:
                 self._store().release([claim], self._clock())
-            elif isinstance(result, Turn):
-                self._store().release([claim], self._clock(), delay=TURN_DELAY)
             elif isinstance(result, SecretUnavailable):
                 self._block(lane, claim, result)
-            else:
+            elif not isinstance(result, Turn):  # else the store has it back already
                 self._settle(lane, claim, result)
         except Exception as error:  # noqa: BLE001 - no outcome may cost us the worker
             # the lease runs out, and the delivery is made once more
