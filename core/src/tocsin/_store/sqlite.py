@@ -124,7 +124,7 @@ class SqliteStore:
     ) -> tuple[str, ...]:
         """See `Store.resolve`."""
         with self._database.transaction(timeout) as db:
-            if submission.is_adopted and self._known(db, submission, now) is not None:
+            if self._known(db, submission, now) is not None:
                 return ()
             return admission.resolve(db, self.namespace, submission, now)
 
