@@ -167,8 +167,9 @@ class Claimer:
         if found is None:  # it is forgotten, or this is another channel's fallback
             return False
         if found.status == "pending":
-            due = max(found.due or 0.0, self._now)
-            self._postpone(row, min(due, self._now + HORIZON) + _ORIGINAL_DELAY)
+            due = self._now if found.token or found.due is None else found.due
+            due = max(self._now, min(due, self._now + HORIZON))
+            self._postpone(row, due + _ORIGINAL_DELAY)
             return True
         if found.status != "delivered":
             reason = "the alert that is over was not delivered here"
@@ -271,6 +272,7 @@ def settle(  # noqa: PLR0917 - see Store.settle
             _retry(db, place, outcome)
             continue
         rows.finish(db, place, outcome, now)
+        _call_resolution(db, namespace, claim.channel, place[0], now)
         if isinstance(outcome, Delivered):
             rows.drop_attachments(db, place[0])
         elif fallback:
@@ -278,6 +280,18 @@ def settle(  # noqa: PLR0917 - see Store.settle
     receipt = outcome.receipt if isinstance(outcome, Delivered) else None
     _settle_conversation(db, namespace, claim, receipt, now)
     return _settle_circuit(db, namespace, claim.channel, outcome, now)
+
+
+def _call_resolution(
+    db: sqlite3.Connection, namespace: str, channel: str, alert: int, now: float
+) -> None:
+    """Let what waits to say that this alert is over go after it."""
+    db.execute(
+        "UPDATE deliveries SET due = ? WHERE status = 'pending' AND namespace = ? "
+        "AND channel = ? AND due > ? AND due <= ? AND token = 0 "
+        "AND ? = (SELECT resolves FROM alerts WHERE seq = alert)",
+        (now, namespace, channel, now, now + _ORIGINAL_DELAY, alert),
+    )
 
 
 def _retry(db: sqlite3.Connection, place: Place, outcome: Pending) -> None:
