@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -44,6 +45,14 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+def eventually(condition: Callable[[], object], timeout: float = 10) -> None:
+    """Wait until something holds that other threads bring about."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.005)
 
 
 class Inbox:

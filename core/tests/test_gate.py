@@ -104,6 +104,16 @@ def test_count_outlives_an_admission():
     assert gate.take("a") == Suppression(1, NOW + 1)
 
 
+def test_count_does_not_fall():
+    """What the store told another thread is added to what was counted here meanwhile."""
+    gate = opened("a")
+    gate.suppress("a", WARN, 60, NOW + 1)
+    gate.remember("a", Window(NOW, WARN), NOW + 2, 5)
+
+    assert gate.suppress("a", WARN, 60, NOW + 3) == (NOW + 60, 7)
+    assert gate.take("a") == Suppression(2, NOW + 1)
+
+
 def test_take_all():
     """All counts are handed over once."""
     gate = opened("a", "b", "c")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import sys
 
 import pytest
@@ -103,6 +104,23 @@ def test_alert_without_init(config):
     """`tocsin.alert` uses the current run, and works without one."""
     assert isinstance(tocsin.alert("x"), Admitted)
     assert isinstance(tocsin.alert("x"), Suppressed)
+
+
+def test_what_is_over(config):
+    """`resolve` tells whom the alert was told; a finished run takes it no more."""
+    run = tocsin.init()
+    tocsin.alert("Disk full", key="disk").wait(10)
+    result = tocsin.resolve("disk", "60 % again")
+    assert isinstance(result, Admitted)
+    assert isinstance(run.resolve("disk"), Unrouted)
+    with pytest.raises(TypeError, match="title must be a str"):
+        tocsin.resolve(3)
+    run.finish()
+
+    titles = [json.loads(line)["title"] for line in config.read_text().splitlines()]
+    assert titles == ["Disk full", "Resolved: Disk full"]
+    with pytest.raises(RunFinished):
+        run.resolve("disk")
 
 
 def test_runs_are_throttled_apart(config):

@@ -46,8 +46,6 @@ IDLE = 2.0
 """Seconds after which a worker without work closes its sender and ends."""
 UNAVAILABLE_DELAY = 60.0
 """Seconds until a channel whose secret did not resolve is tried again by this process."""
-TURN_DELAY = 0.5
-"""Seconds until a delivery looks again whether its conversation was begun."""
 
 _log = logging.getLogger("tocsin")
 _outcomes = logging.getLogger("tocsin.deliveries")
@@ -90,6 +88,7 @@ class Courier:
         self._asked = 0  # how often a flush asked for chores
         self._done = 0  # the last of these that was begun after it was asked, and done
         self._claiming = 0  # rounds that hold claims which are in no lane yet
+        self._claimed = 0  # claims so far
         self._lanes = {
             channel.name: Lane(channel, channel.provider, self._lock)
             for channel in self._channels
@@ -171,10 +170,14 @@ class Courier:
 
     def _is_idle(self, timeout: float) -> bool:
         with self._lock:
+            claimed = self._claimed
             if self._load() or self._claiming or self._done < self._asked:
                 return False
             usable = [name for name, lane in self._lanes.items() if lane.free]
-        return not self._is_due(usable, timeout)
+        if self._is_due(usable, timeout):
+            return False
+        with self._lock:  # what is not due may be so because it was claimed meanwhile
+            return claimed == self._claimed and not self._claiming
 
     def _leaves_something(self) -> bool:
         """Whether something is due on a channel that this process cannot use for now."""
@@ -257,6 +260,7 @@ class Courier:
         finally:
             with self._lock:
                 self._claiming -= 1
+                self._claimed += len(claims)
                 for claim in claims:
                     self._lanes[claim.channel].add(claim)
                 self._changed.notify_all()
@@ -370,11 +374,9 @@ class Courier:
         try:
             if result is None:
                 self._store().release([claim], self._clock())
-            elif isinstance(result, Turn):
-                self._store().release([claim], self._clock(), delay=TURN_DELAY)
             elif isinstance(result, SecretUnavailable):
                 self._block(lane, claim, result)
-            else:
+            elif not isinstance(result, Turn):  # else the store has it back already
                 self._settle(lane, claim, result)
         except Exception as error:  # noqa: BLE001 - no outcome may cost us the worker
             # the lease runs out, and the delivery is made once more

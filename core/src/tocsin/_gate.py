@@ -84,6 +84,8 @@ class Gate:
         self, key: str, window: Window, now: float, suppressed: int = 0
     ) -> None:
         """Take note of an admission, and of how many were suppressed since."""
+        counted = self._unwritten.get(key)  # by other threads meanwhile
+        suppressed += 0 if counted is None else counted.count
         with self._lock:
             self._keys[key] = _Key(window, suppressed, now)
             self._keys.move_to_end(key)

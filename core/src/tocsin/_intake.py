@@ -80,7 +80,10 @@ class Intake:
         `call` is all that the key, the level and the route depend on. It costs a
         microsecond: no alert is made.
         """
-        known = self._known.get(call)
+        try:
+            known = self._known.get(call)
+        except TypeError:  # a wrong argument, as the alert will say
+            return None
         if known is None:
             return None
         key, level = known

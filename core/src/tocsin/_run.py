@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tocsin")
 
+_YEAR = 365 * 86_400.0  # seconds
 _FRAMES = 8  # of a traceback, the last ones
 
 
@@ -98,11 +99,12 @@ class Run:
             )
         now, intake = self._notifier.now(), self._notifier.intake
         call = None
-        if type(title) is str is type(text) and tags == () == attachments:
+        is_plain = type(title) is str is type(text) and type(url) is str
+        if is_plain and fields is None and tags == () == attachments:
             # what its answer depends on: one like it may be suppressed without more ado
-            call = (self.origin, title, key, level, kind)
+            call = (self.origin, title, key, level or None, kind)
             wait = DEFAULT_WAIT_DURATION if wait_duration is None else wait_duration
-            if isinstance(wait, float | int) and wait > 0:
+            if isinstance(wait, float | int) and 0 < wait < _YEAR:
                 suppressed = intake.glance(call, wait, now)
                 if suppressed is not None:
                     return suppressed

@@ -30,6 +30,7 @@ _UNREADABLE_DELAY = (
     3600.0  # seconds until an alert of a newer version is looked at again
 )
 _ORIGINAL_DELAY = 1.0  # seconds that a resolution waits for the alert that it ends
+_TURN_DELAY = 0.5  # seconds until a delivery looks again whether its turn has come
 _LONGEST_HOLD = 31 * 86_400.0  # seconds: neither a night nor a digest is longer
 _MEMBERS = 500  # deliveries that go as one message
 
@@ -165,8 +166,9 @@ class Claimer:
         if found is None:  # it is forgotten, or this is another channel's fallback
             return False
         if found.status == "pending":
-            due = max(found.due or 0.0, self._now)
-            self._postpone(row, min(due, self._now + HORIZON) + _ORIGINAL_DELAY)
+            due = self._now if found.token or found.due is None else found.due
+            due = max(self._now, min(due, self._now + HORIZON))
+            self._postpone(row, due + _ORIGINAL_DELAY)
             return True
         if found.status != "delivered":
             reason = "the alert that is over was not delivered here"
@@ -269,13 +271,26 @@ def settle(  # noqa: PLR0917 - see Store.settle
             _retry(db, place, outcome)
             continue
         rows.finish(db, place, outcome, now)
+        _call_resolution(db, namespace, claim.channel, place[0], now)
         if isinstance(outcome, Delivered):
             rows.drop_attachments(db, place[0])
         elif fallback:
             _add_fallback(db, place, claim.channel, fallback, outcome.reason, now)
-    if isinstance(outcome, Delivered):
-        _begin_conversation(db, namespace, claim, outcome.receipt)
+    receipt = outcome.receipt if isinstance(outcome, Delivered) else None
+    _settle_conversation(db, namespace, claim, receipt, now)
     return _settle_circuit(db, namespace, claim.channel, outcome, now)
+
+
+def _call_resolution(
+    db: sqlite3.Connection, namespace: str, channel: str, alert: int, now: float
+) -> None:
+    """Let what waits to say that this alert is over go after it."""
+    db.execute(
+        "UPDATE deliveries SET due = ? WHERE status = 'pending' AND namespace = ? "
+        "AND channel = ? AND due > ? AND due <= ? AND token = 0 "
+        "AND ? = (SELECT resolves FROM alerts WHERE seq = alert)",
+        (now, namespace, channel, now, now + _ORIGINAL_DELAY, alert),
+    )
 
 
 def _retry(db: sqlite3.Connection, place: Place, outcome: Pending) -> None:
@@ -442,7 +457,9 @@ def join(
     ).fetchone()
     if row is not None and row[2] is not None:
         return Receipt(**rows.parsed(row[2]))
-    if row is not None and now < row[1] and row[0] not in {0, claim.token}:
+    is_held = row is not None and now < row[1] <= now + HORIZON
+    if is_held and row[0] not in {0, claim.token}:
+        give_back(db, namespace, claim, now + _TURN_DELAY)
         return Turn.WAIT
     db.execute(
         "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?, NULL, ?)",
@@ -458,13 +475,52 @@ def join(
     return Turn.BEGIN
 
 
-def _begin_conversation(
-    db: sqlite3.Connection, namespace: str, claim: Claim, receipt: Receipt
+def _settle_conversation(
+    db: sqlite3.Connection,
+    namespace: str,
+    claim: Claim,
+    receipt: Receipt | None,
+    now: float,
 ) -> None:
-    db.execute(
-        "UPDATE conversations SET receipt = ?, token = 0 "
-        "WHERE namespace = ? AND channel = ? AND token = ?",
-        (rows.written(receipt), namespace, claim.channel, claim.token),
+    """Let those go that wait for this one to begin: to reply to it, or to begin instead."""
+    place = (namespace, claim.channel, claim.token)
+    if receipt is None:
+        began = leave(db, *place)
+    else:
+        began = db.execute(
+            "UPDATE conversations SET receipt = ?, token = 0 "
+            "WHERE namespace = ? AND channel = ? AND token = ?",
+            (rows.written(receipt), *place),
+        ).rowcount
+    if began:
+        db.execute(
+            "UPDATE deliveries SET due = ? WHERE status = 'pending' AND namespace = ? "
+            "AND channel = ? AND due > ? AND due <= ? AND token = 0 AND not_before IS NULL",
+            (now, namespace, claim.channel, now, now + _TURN_DELAY),
+        )
+
+
+def leave(db: sqlite3.Connection, namespace: str, channel: str, token: int) -> int:
+    """Forget that this claim was to begin a conversation; return how many it was."""
+    return db.execute(
+        "DELETE FROM conversations WHERE namespace = ? AND channel = ? AND token = ?",
+        (namespace, channel, token),
+    ).rowcount
+
+
+def give_back(
+    db: sqlite3.Connection, namespace: str, claim: Claim, due: float, reason: str = ""
+) -> None:
+    """See `Store.release`."""
+    leave(db, namespace, claim.channel, claim.token)
+    why = storable(reason)
+    db.executemany(
+        "UPDATE deliveries SET due = ?, reason = coalesce(nullif(?, ''), reason), "
+        "remedy = CASE WHEN ? = '' THEN remedy ELSE '' END, "
+        "token = 0, claims = claims - 1, attempts = attempts - 1, "
+        "first_attempt_at = CASE attempts WHEN 1 THEN NULL ELSE first_attempt_at END "
+        "WHERE alert = ? AND position = ? AND token = ? AND status = 'pending'",
+        [(due, why, why, *place, claim.token) for place in claim.places],
     )
 
 

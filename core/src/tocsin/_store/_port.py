@@ -133,7 +133,7 @@ class Turn(Enum):
     BEGIN = "begin"
     """Be the first: the others wait for what becomes of it."""
     WAIT = "wait"
-    """Another is just being the first."""
+    """Another is just being the first: the claim is given back until that is settled."""
 
 
 @attrs.frozen(kw_only=True)

@@ -153,6 +153,7 @@ class Fate(NamedTuple):
 
     status: str
     due: float | None
+    token: int
     receipt: str | None
     digest: str
     envelope: str
@@ -161,7 +162,7 @@ class Fate(NamedTuple):
 def fate(db: sqlite3.Connection, seq: int, channel: str) -> Fate | None:
     """Return what became of an alert on a channel."""
     row = db.execute(
-        "SELECT status, due, receipt, digest, envelope FROM deliveries "
+        "SELECT status, due, token, receipt, digest, envelope FROM deliveries "
         "JOIN alerts ON seq = alert WHERE alert = ? AND channel = ?",
         (seq, channel),
     ).fetchone()

@@ -8,6 +8,7 @@ from tocsin._errors import StoreFull
 from tocsin._store import _admission as admission
 from tocsin._store import _claims as claims
 from tocsin._store import _rows as rows
+from tocsin._store._claims import give_back
 from tocsin._store._database import Database
 from tocsin._store._port import (
     MAX_PENDING,
@@ -140,7 +141,7 @@ class SqliteStore:
     ) -> tuple[str, ...]:
         """See `Store.resolve`."""
         with self._database.transaction(timeout) as db:
-            if submission.is_adopted and self._known(db, submission, now) is not None:
+            if self._known(db, submission, now) is not None:
                 return ()
             return admission.resolve(db, self.namespace, submission, now)
 
@@ -192,24 +193,8 @@ class SqliteStore:
     ) -> None:
         """See `Store.release`."""
         with self._database.transaction(timeout) as db:
-            db.executemany(
-                "UPDATE deliveries SET due = ?, reason = coalesce(nullif(?, ''), reason), "
-                "remedy = CASE WHEN ? = '' THEN remedy ELSE '' END, "
-                "token = 0, claims = claims - 1, attempts = attempts - 1, "
-                "first_attempt_at = CASE attempts WHEN 1 THEN NULL ELSE first_attempt_at END "
-                "WHERE alert = ? AND position = ? AND token = ? AND status = 'pending'",
-                [
-                    (
-                        now + delay,
-                        storable(reason),
-                        storable(reason),
-                        *place,
-                        claim.token,
-                    )
-                    for claim in claims
-                    for place in claim.places
-                ],
-            )
+            for claim in claims:
+                give_back(db, self.namespace, claim, now + delay, reason)
 
     def count(
         self, suppressed: Mapping[str, Suppression], *, timeout: float = PATIENCE
