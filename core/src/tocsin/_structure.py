@@ -270,12 +270,22 @@ def _choice(value: object, cls: Any) -> object:  # noqa: ANN401 - any annotation
     raise ValueError(f"{value!r} is not possible: {nearest(str(value), known)}")
 
 
-def _duration(value: object, _: object) -> float:
+def duration(value: object) -> float:
+    """Return seconds: a number of them, or a string such as ``10m``.
+
+    Raises:
+        ValueError: It is neither.
+
+    """
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
         return float(match[1]) * _SECONDS[match[2]]
     if type(value) in {int, float} and 0 <= value <= _LONGEST:  # type: ignore[operator]  # a number by now
         return float(value)  # type: ignore[arg-type]  # likewise
     raise ValueError('must be seconds, or a string such as "30s", "10m", "24h", "30d"')
+
+
+def _duration(value: object, _: object) -> float:
+    return duration(value)
 
 
 def _mistakes(error: BaseException, cls: Any, key: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any annotation

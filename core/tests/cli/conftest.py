@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import time
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +33,7 @@ import threading
 
 import attrs
 
-from tocsin import Provider, Receipt, Rejected, RetryLater, Secret, hookimpl
+from tocsin import OutOfOrder, Provider, Receipt, Rejected, RetryLater, Secret, hookimpl
 
 
 @attrs.frozen
@@ -86,6 +89,22 @@ class Door(Provider):
 
 
 @attrs.frozen
+class Gate(Provider):
+    """Lets nobody in until it is opened: until the file is there, which it writes to."""
+
+    path: str
+
+    name = "gate"
+
+    def deliver(self, message, delivery):
+        if not pathlib.Path(self.path).exists():
+            raise OutOfOrder("the token was revoked", remedy="make a new one")
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{message.title}\\n")
+        return Receipt(reference="g1")
+
+
+@attrs.frozen
 class Later(Provider):
     """Takes a message at so many attempts."""
 
@@ -133,11 +152,11 @@ class Rude(Provider):
 
 @hookimpl
 def tocsin_register(registrar):
-    for provider in (Lines, Door, Later, Hung, Rude):
+    for provider in (Lines, Door, Gate, Later, Hung, Rude):
         registrar.provider(provider)
 '''
 
-NAMES = ("lines", "door", "later", "hung", "rude")
+NAMES = ("lines", "door", "gate", "later", "hung", "rude")
 TITLE = "{{ level }}: {{ title }}\n"
 TEXT = "{{ text }}\n"
 
@@ -199,6 +218,55 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         return file
 
     return configure
+
+
+@pytest.fixture
+def hours() -> str:
+    """An interval of the day, in UTC, that began an hour ago and goes on for one more."""
+    hour = time.gmtime().tm_hour
+    return f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Callable[..., None]:
+    """Return what changes the store behind everybody's back."""
+
+    def execute(statement: str, *values: object) -> None:
+        with contextlib.closing(
+            sqlite3.connect(tmp_path / "state" / "tocsin.db", isolation_level=None)
+        ) as db:
+            db.execute(statement, values)
+
+    return execute
+
+
+class Gated:
+    """A channel ``dm`` of ada's whose token was revoked, and what comes in afterwards."""
+
+    def __init__(self, config: Path, file: Path) -> None:
+        self.config = config
+        self._file = file
+
+    def open(self) -> None:
+        self._file.touch()
+
+    @property
+    def titles(self) -> list[str]:
+        return self._file.read_text().splitlines() if self._file.exists() else []
+
+
+@pytest.fixture
+def gate(tmp_path: Path, configure: Callable[..., Path]) -> Gated:
+    file = tmp_path / "gate"
+    config = configure(f"""
+        [user]
+        name = "ada"
+        channels = ["dm"]
+        [channels.dm]
+        provider = "gate"
+        path = "{file}"
+    """)
+    return Gated(config, file)
 
 
 class Post:

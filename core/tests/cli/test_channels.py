@@ -107,3 +107,55 @@ def test_a_provider_that_cannot_be_had(name, said, cli):
 
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_as_the_attempts_have_told(cli, configure, database, tmp_path):
+    """A channel that fails says since when and why; one that works again says nothing."""
+    config = configure(f"""
+        [user]
+        channels = ["dm", "door"]
+        [channels.dm]
+        provider = "lines"
+        path = "{tmp_path / "post"}"
+        [channels.door]
+        provider = "door"
+    """)
+    cli("send", "hi", "--no-wait")
+    for channel, is_out_of_order in (("dm", 0), ("door", 1)):
+        database(
+            "INSERT INTO circuits VALUES (?, ?, 5, 0, 1e9, ?, 'it is down', '')",
+            *(str(config), channel, is_out_of_order),
+        )
+
+    shown = cli("channels").stdout
+    assert "!  dm" in shown
+    assert "✗  door" in shown
+    assert "dm is failing: it is down (since 2001-09-09" in shown
+    assert "door is out of order: it is down (since 2001-09-09" in shown
+    database("DELETE FROM circuits")
+    assert "it is down" not in cli("channels").stdout
+
+
+def test_fallbacks_and_times(cli, configure):
+    """What is not sent at once, or goes elsewhere, is shown beside the channel."""
+    configure("""
+        [user]
+        name = "ada"
+        channels = ["dm"]
+        quiet_hours = ["22:00-07:00"]
+        time_zone = "UTC"
+        digest = "1h"
+        [channels.dm]
+        provider = "door"
+        fallback = "phone"
+        [channels.phone]
+        provider = "door"
+        fallback = "dm"
+        fallback_after = "90s"
+    """)
+
+    shown = cli("channels").stdout
+    assert "user ada: quiet 22:00-07:00 UTC up to WARN; a digest each 1 h" in shown
+    assert 'fallback = "phone"' in shown
+    assert "fallback of dm" in shown
+    assert shown.count("fallback_after = 90.0") == 1

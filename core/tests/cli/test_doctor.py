@@ -230,7 +230,131 @@ def test_leftovers_of_others(cli, post):
     with tocsin.Notifier(settings, namespace="trainer", mode="offline") as notifier:
         notifier.notify(tocsin.Alert("hi"))
 
-    assert "dm (trainer): 1 kept, the oldest at" in cli("doctor").stdout
+    assert "trainer: 1 kept" in found(cli("doctor"), "!")
+
+
+def test_leftovers_of_others_are_told_once(cli, configure, post, tmp_path):
+    """Whatever another configuration left, in whatever state, is one line."""
+    other = configure(
+        f"""
+        [user]
+        channels = ["door", "later", "dm"]
+        [channels.door]
+        provider = "door"
+        [channels.later]
+        provider = "later"
+        [channels.dm]
+        provider = "lines"
+        path = "{tmp_path / "post"}"
+        """,
+        name="other.toml",
+    )
+    for title in ("one", "two"):
+        cli("send", title)
+
+    result = cli("doctor", "--offline", "--config", post.config)
+    assert [one for one in found(result, "!") if "kept" in one] == [
+        f"{other}: 2 kept and 2 failed"
+    ]
+    assert "→ tocsin drain" in result.stdout
+    assert "mailbox" not in result.stdout
+
+
+def test_a_channel_that_fails(cli, configure, database, tmp_path):
+    """A channel that fails is a warning: why, since when, how many wait, what to do."""
+    config = configure(f"""
+        [user]
+        channels = ["dm"]
+        [channels.dm]
+        provider = "lines"
+        path = "{tmp_path / "post"}"
+    """)
+    cli("send", "one", "--no-wait")
+    cli("send", "two", "--no-wait")
+    database(
+        "INSERT INTO circuits VALUES (?, 'dm', 7, ?, 1e9, 0, 'no route', 'dig one')",
+        *(str(config), time.time() + 60),
+    )
+
+    result = cli("doctor", "--offline")
+    assert result.exit_code == 0
+    [told] = [one for one in found(result, "!") if one.startswith("dm is")]
+    assert told.startswith("dm is failing: no route (since 2001-09-09 ")
+    assert "; 2 deliveries wait; tried again with one of them at " in told
+    assert "→ dig one; then tocsin test dm" in result.stdout
+    assert "kept, the oldest" not in result.stdout
+
+
+def test_a_pause(cli, configure):
+    """A service that asked for a pause is no fault."""
+    configure("""
+        [user]
+        channels = ["later"]
+        [channels.later]
+        provider = "later"
+    """)
+    cli("send", "hi")
+
+    good = found(cli("doctor", "--offline"), "✓")
+    assert any(one.startswith("later has a pause until ") for one in good)
+    assert "none of them fails" in good
+
+
+def test_fallbacks(cli, configure):
+    """Who stands in for whom is told along the chain, and a stand-in is not idle."""
+    configure("""
+        [user]
+        channels = ["a"]
+        [channels.a]
+        provider = "door"
+        fallback = "b"
+        fallback_after = "90s"
+        [channels.b]
+        provider = "door"
+        fallback = "c"
+        [channels.c]
+        provider = "door"
+        fallback = "a"
+    """)
+
+    result = cli("doctor", "--offline")
+    good = found(result, "✓")
+    assert "what fails goes a → b → c, after 90 s at most" in good
+    assert "what fails goes b → c → a, after 10 min at most" in good
+    assert "nobody is subscribed" not in result.stdout
+
+
+def test_silences(cli, post):
+    """A silence that is in force is a warning, with what ends it; one to come is not."""
+    cli("silence", "add", "Loss*", "--for", "1h", "--reason", "planned restart")
+    cli("silence", "add", "--from", "2040-01-01", "--for", "1h", "--reason", "later")
+
+    result = cli("doctor", "--offline")
+    [told] = [one for one in found(result, "!") if one.startswith("silenced")]
+    assert told.startswith("silenced: title 'Loss*', until ")
+    assert told.endswith(": planned restart (ada)")
+    assert "→ tocsin silence expire " in result.stdout
+
+
+def test_quiet_hours(cli, configure, hours, tmp_path):
+    """Whose hours are quiet now is told, and what they hold is no fault."""
+    configure(f"""
+        [user]
+        name = "ada"
+        channels = ["dm"]
+        quiet_hours = ["{hours}"]
+        time_zone = "UTC"
+        [channels.dm]
+        provider = "lines"
+        path = "{tmp_path / "post"}"
+    """)
+    cli("send", "hi", "--no-wait")
+
+    good = found(cli("doctor", "--offline"), "✓")
+    [quiet] = [one for one in good if one.startswith("hours are quiet")]
+    assert quiet.startswith("hours are quiet for user ada until ")
+    assert quiet.endswith(": what is at most WARN waits for dm")
+    assert any(one.startswith("dm: 1 held, until ") for one in good)
 
 
 def test_spill_files(cli, tmp_path):

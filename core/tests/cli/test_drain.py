@@ -200,3 +200,53 @@ def test_no_time(seconds, cli, configure, tmp_path):
     cli("send", "hi", "--no-wait")
 
     assert cli("drain", "--timeout", seconds).exit_code == 1
+
+
+def test_held(cli, configure, hours):
+    """What quiet hours hold is left until they end, and that is as it should be: 0."""
+    configure(f"""
+        [user]
+        channels = ["door"]
+        quiet_hours = ["{hours}"]
+        time_zone = "UTC"
+        [channels.door]
+        provider = "door"
+    """)
+    cli("send", "hi", "--no-wait")
+
+    result = cli("drain")
+    assert result.exit_code == 0
+    assert "…  door  1 held, until " in result.stdout
+
+
+def test_a_channel_that_waits_for_its_next_try(cli, gate):
+    """What waits for a channel that is out of order says so, and what to do: 1."""
+    cli("send", "one")
+    cli("send", "two")
+
+    result = cli("drain")
+    assert result.exit_code == 1
+    assert "1 left: the channel is out of order: the token was revoked" in result.stdout
+    assert "; tried again at " in result.stdout
+    assert "→ make a new one; then tocsin test dm" in result.stdout
+
+
+def test_fallback(cli, configure, tmp_path):
+    """What fails and is delivered by the fallback is done: 0."""
+    configure(f"""
+        [user]
+        channels = ["door"]
+        [channels.door]
+        provider = "door"
+        fallback = "dm"
+        [channels.dm]
+        provider = "lines"
+        path = "{tmp_path / "post"}"
+    """)
+    cli("send", "hi", "--no-wait")
+
+    result = cli("drain")
+    assert result.exit_code == 0
+    assert "✗  door  1 failed: no such [b]mailbox[/b]" in result.stdout
+    assert "; dm gets them" in result.stdout
+    assert "✓  dm    1 delivered" in result.stdout

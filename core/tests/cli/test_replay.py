@@ -153,3 +153,43 @@ def test_a_channel_that_is_gone(cli, door, configure):
 def test_wrong_usage(line, cli):
     """Either an id or --failed is asked for."""
     assert cli("replay", *line).exit_code == 2
+
+
+def test_a_channel_that_was_repaired(cli, gate, history):
+    """A revoked token is told everywhere; once it is mended, replay sends, and what waits goes."""
+    first = cli("send", "one")
+    second = cli("send", "two")
+
+    assert "failed: the token was revoked" in first.stdout
+    assert "kept: the channel is out of order: the token was revoked" in second.stdout
+    assert [first.exit_code, second.exit_code] == [1, 1]
+    log = cli("log").stdout
+    assert "✗ dm: the token was revoked" in log
+    assert "… dm: waits until the channel works again" in log
+    doctor = cli("doctor", "--offline")
+    assert doctor.exit_code == 1
+    assert "✗  dm is out of order: the token was revoked (since " in doctor.stdout
+    assert "1 delivery waits" in doctor.stdout
+    assert "→ make a new one; then tocsin test dm" in doctor.stdout
+    assert "dm is out of order: the token" in cli("channels").stdout
+    gate.open()
+    [one, _] = history()
+    replayed = cli("replay", f"{one['id']}.dm")
+    assert replayed.exit_code == 0
+    assert "✓  dm  delivered, message g1" in replayed.stdout
+    assert cli("drain").exit_code == 0
+    assert sorted(gate.titles) == ["one", "two"]
+    assert cli("doctor", "--offline").exit_code == 0
+
+
+def test_all_that_failed_on_a_channel_that_was_repaired(cli, gate):
+    """With --failed all of it goes, and what waits goes along."""
+    cli("send", "one")
+    cli("send", "two")
+    gate.open()
+
+    result = cli("replay", "--failed")
+    assert result.exit_code == 0
+    assert "✓  dm  1 delivered" in result.stdout
+    assert cli("drain").exit_code == 0
+    assert sorted(gate.titles) == ["one", "two"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 
@@ -129,3 +131,63 @@ def test_render_a_channel_that_cannot_be_had(channel, said, cli):
 
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_when(cli, configure, hours):
+    """What is held, gathered, or goes elsewhere in the end, is told with its times."""
+    configure(f"""
+        [user]
+        name = "ada"
+        channels = ["dm"]
+        quiet_hours = ["{hours}"]
+        time_zone = "UTC"
+        [[user.subscriptions]]
+        channels = ["inbox"]
+        digest = "90m"
+        [[user.subscriptions]]
+        channels = ["both"]
+        quiet_hours = ["{hours}"]
+        time_zone = "UTC"
+        digest = "1h"
+        [channels.dm]
+        provider = "door"
+        fallback = "inbox"
+        fallback_after = "5m"
+        [channels.inbox]
+        provider = "door"
+        [channels.both]
+        provider = "door"
+    """)
+
+    shown = cli("route", "test").stdout.splitlines()
+    held = r"gets it at [-0-9 ]*\d\d:\d\d:00, for user ada: until then hours are quiet"
+    assert re.fullmatch(f"✓  dm     {held}", shown[0])
+    assert shown[1].strip() == "if it fails, or takes 5 min, inbox gets it"
+    assert shown[2] == "✓  inbox  gets it, for user ada"
+    assert shown[3].strip() == "then all of the next 90 min goes as one message"
+    assert re.fullmatch(f"✓  both   {held}", shown[4])
+    assert shown[5].strip() == "all that is held until then goes as one message"
+    assert (
+        "✓  dm     gets it, for user ada"
+        in cli("route", "test", "--level", "error").stdout
+    )
+
+
+def test_silenced(cli):
+    """An alert that is silenced says so: nobody would get it now."""
+    cli("silence", "add", "Loss*", "--for", "1h", "--reason", "restart")
+
+    result = cli("route", "test", "--title", "Loss is NaN")
+    assert result.exit_code == 0
+    assert lines(result)["dm"].startswith("! gets it")
+    assert "But it is silenced: title 'Loss*', until " in result.stdout
+    assert "silenced" not in cli("route", "test").stdout
+
+
+def test_a_channel_that_fails(cli, gate):
+    """Where nothing is sent for now, that is told beside who would get it."""
+    cli("send", "hi")
+
+    result = cli("route", "test")
+    assert lines(result)["dm"] == "! gets it, for user ada"
+    assert "but is out of order: the token was revoked" in result.stdout

@@ -224,3 +224,67 @@ def test_wrong_usage(options, said, cli, post):
     assert result.exit_code == 2
     assert said in result.stderr
     assert post.messages == []
+
+
+def test_held(cli, configure, tmp_path, hours):
+    """What quiet hours hold says until when, is not waited for, and ends with 0."""
+    configure(f"""
+        [user]
+        channels = ["dm"]
+        quiet_hours = ["{hours}"]
+        time_zone = "UTC"
+        [channels.dm]
+        provider = "lines"
+        path = "{tmp_path / "post"}"
+    """)
+
+    result = cli("send", "hi", "--wait-for", "600")
+    assert result.exit_code == 0
+    assert "…  dm  held until " in result.stdout
+    assert not (tmp_path / "post").exists()
+    assert cli("send", "ho", "--level", "error").exit_code == 0
+    assert len((tmp_path / "post").read_text().splitlines()) == 1
+
+
+def test_gathered(cli, configure, tmp_path):
+    """With a digest the first goes at once, and the next says until when it is held."""
+    configure(f"""
+        [user]
+        channels = ["dm"]
+        digest = "1h"
+        [channels.dm]
+        provider = "lines"
+        path = "{tmp_path / "post"}"
+    """)
+
+    assert "✓  dm  delivered to" in cli("send", "one").stdout
+    second = cli("send", "two", "--wait-for", "600")
+    assert second.exit_code == 0
+    assert "…  dm  held until " in second.stdout
+
+
+def test_fallback(cli, configure, tmp_path):
+    """What fails goes to the fallback; it ends with 0 when that has it, and else with 1."""
+    configure(f"""
+        [user]
+        channels = ["door"]
+        [channels.door]
+        provider = "door"
+        fallback = "spare"
+        [channels.spare]
+        provider = "door"
+        path = "{tmp_path / "spare"}"
+    """)
+
+    lost = cli("send", "one")
+    assert lost.exit_code == 1
+    assert "failed: no such [b]mailbox[/b]\ufffd[2J (given to spare)" in lost.stdout
+    assert "✗  spare  failed" in lost.stdout
+    (tmp_path / "spare").touch()
+    saved = cli("send", "two")
+    assert saved.exit_code == 0
+    assert "✓  spare  delivered" in saved.stdout
+    assert "tocsin replay" not in saved.stdout
+    assert (
+        "✗ door: no such [b]mailbox[/b]\ufffd[2J (given to spare)" in cli("log").stdout
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
@@ -104,6 +105,13 @@ def described(
         url=traits["url"],
         origin=origin,
     )
+
+
+def read_text(given: str) -> str:
+    """Return the text of an alert; ``-`` stands for standard input."""
+    if given != "-":
+        return given
+    return sys.stdin.buffer.read().decode(errors="replace")
 
 
 def user_of(settings: Settings) -> str:

@@ -10,6 +10,7 @@ import click
 from rich.text import Text
 
 from tocsin._alert import AlertLevel
+from tocsin._cli._faults import Fault, faults
 from tocsin._cli._invocation import Command, Invocation
 from tocsin._cli._mistakes import Mistake
 from tocsin._cli._screen import (
@@ -23,9 +24,10 @@ from tocsin._cli._screen import (
     stacked,
     table,
 )
-from tocsin._errors import PluginError, SecretUnavailable
+from tocsin._cli._times import span
+from tocsin._errors import PluginError
 from tocsin._secret import FromEnv, Secret
-from tocsin._settings import nearest
+from tocsin._settings import Channel, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,34 +37,7 @@ if TYPE_CHECKING:
     from tocsin._plugins import Offer
     from tocsin._provider import Provider
     from tocsin._routing import Subscription
-    from tocsin._settings import Channel, Settings
-
-
-def trouble(channel: Channel) -> str:
-    """Return why a channel is out of order, or ``""``; its service is not asked."""
-    if channel.provider is None:
-        return channel.problem
-    for name, secret in secrets_of(channel.provider).items():
-        try:
-            secret.reveal()
-        except SecretUnavailable as error:
-            return f"{name}: {error}"
-    return ""
-
-
-def troubles(settings: Settings) -> dict[str, str]:
-    """Return the channels that are out of order, each with the reason."""
-    found = {name: trouble(channel) for name, channel in settings.channels.items()}
-    return {name: why for name, why in found.items() if why}
-
-
-def secrets_of(provider: Provider) -> dict[str, Secret]:
-    """Return the settings that are secrets, by name."""
-    values = {
-        field.name: getattr(provider, field.name)
-        for field in attrs.fields(type(provider))
-    }
-    return {name: value for name, value in values.items() if isinstance(value, Secret)}
+    from tocsin._settings import Settings
 
 
 def known_channel(settings: Settings, name: str) -> Channel:
@@ -93,29 +68,57 @@ def no_channels(settings: Settings) -> Text:
 @click.command(cls=Command, short_help="List the channels.")
 @click.pass_obj
 def channels(invocation: Invocation) -> None:
-    """List the channels: their settings, who is subscribed, what is out of order."""
+    """List the channels: their settings, who is subscribed, what does not work."""
     settings, screen = invocation.settings(), invocation.screen
     if not settings.channels:
         screen.show(no_channels(settings))
         return
+    found = faults(settings, invocation.circuits())
     columns = table("", "Channel", "Provider", "Settings", "Subscribed")
     for channel in settings.channels.values():
-        columns.add_row(*_channel_row(channel, settings))
+        columns.add_row(*_channel_row(channel, settings, found.get(channel.name)))
     screen.show(columns)
-    for name, why in troubles(settings).items():
-        screen.show(line(f"{name} is out of order: {why}", "red"))
+    for name, fault in found.items():
+        style = "red" if fault.is_out_of_order else "yellow"
+        screen.show(line(f"{name} is {fault.said}", style))
 
 
-def _channel_row(channel: Channel, settings: Settings) -> tuple[Text, ...]:
-    wishes = [wish for wish in settings.subscriptions if channel.name in wish.channels]
-    provider = channel.provider
+def _channel_row(
+    channel: Channel, settings: Settings, fault: Fault | None
+) -> tuple[Text, ...]:
+    provider, subscribed = channel.provider, list(_subscribed(channel, settings))
     return (
-        BAD if trouble(channel) else GOOD,
+        mark_of(fault),
         line(channel.name, "bold"),
         line(provider.name) if provider else Text("broken", "red"),
-        block("\n".join(_given(provider)) if provider else ""),
-        stacked(map(_wish, wishes)) if wishes else Text("nobody", "yellow"),
+        block("\n".join(_settings_of(channel))),
+        stacked(subscribed) if subscribed else Text("nobody", "yellow"),
     )
+
+
+def mark_of(fault: Fault | None) -> Text:
+    """Return the mark of a channel: good, poor, or bad."""
+    if fault is None:
+        return GOOD
+    return BAD if fault.is_out_of_order else POOR
+
+
+def _subscribed(channel: Channel, settings: Settings) -> Iterator[Text]:
+    for wish in settings.subscriptions:
+        if channel.name in wish.channels:
+            yield _wish(wish)
+    for other in settings.channels.values():
+        if other.fallback == channel.name:
+            yield line(f"fallback of {other.name}")
+
+
+def _settings_of(channel: Channel) -> Iterator[str]:
+    if channel.provider is not None:
+        yield from _given(channel.provider)
+    if channel.fallback:
+        yield f"fallback = {_as_toml(channel.fallback)}"
+        if channel.fallback_after != attrs.fields(Channel).fallback_after.default:
+            yield f"fallback_after = {_as_toml(channel.fallback_after)}"
 
 
 def _given(provider: Provider) -> Iterator[str]:
@@ -149,9 +152,19 @@ def _wish(wish: Subscription) -> Text:
         *_unless_any("kinds", wish.kinds),
         *_unless_any("projects", wish.projects),
         *_unless_any("tags", wish.tags or ("*",)),
+        *_times(wish),
     ]
     which = f": {'; '.join(conditions)}" if conditions else ""
     return line(f"{owner_of(wish)}{which}")
+
+
+def _times(wish: Subscription) -> Iterator[str]:
+    if wish.quiet_hours is not None:
+        hours, zone = ", ".join(wish.quiet_hours.intervals), wish.quiet_hours.time_zone
+        level = wish.quiet_max_level.value
+        yield f"quiet {hours}{f' {zone}' if zone else ''} up to {level}"
+    if wish.digest:
+        yield f"a digest each {span(wish.digest)}"
 
 
 def _unless_any(name: str, patterns: tuple[str, ...]) -> list[str]:

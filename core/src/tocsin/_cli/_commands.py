@@ -14,9 +14,12 @@ from tocsin._cli._invocation import Group, Invocation, global_options
 from tocsin._cli._log import log
 from tocsin._cli._mistakes import Failure, Mistake, Mistakes
 from tocsin._cli._replay import replay
+from tocsin._cli._resolve import resolve
 from tocsin._cli._route import render, route
 from tocsin._cli._screen import block
-from tocsin._cli._send import send, test
+from tocsin._cli._send import send
+from tocsin._cli._silence import silence
+from tocsin._cli._trial import test
 from tocsin._errors import ConfigError, PluginError, TocsinError
 
 if TYPE_CHECKING:
@@ -83,6 +86,8 @@ def tocsin(ctx: click.Context) -> None:
 
 for _command in (
     send,
+    resolve,
+    silence,
     test,
     channels,
     providers,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tocsin import _places as places
-from tocsin._cli._channels import installed, secrets_of
+from tocsin._cli._channels import installed
+from tocsin._cli._faults import secrets_of
 from tocsin._cli._finding import Finding, ok, problem, warning
 from tocsin._cli._screen import counted
 from tocsin._errors import SecretUnavailable
@@ -33,6 +34,7 @@ def configuration(settings: Settings) -> Iterator[Finding]:
     subscriptions = counted(len(settings.subscriptions), "subscription")
     yield ok(f"{settings.source}: {channels}, {subscriptions}")
     named = {name for wish in settings.subscriptions for name in wish.channels}
+    named |= {channel.fallback for channel in settings.channels.values()}
     for name in settings.channels.keys() - named:
         yield warning(
             f"nobody is subscribed to {name}: nothing is sent there",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.padding import Padding
 
+from tocsin._cli import _channel_checks as channel_checks
 from tocsin._cli import _config_checks as config_checks
 from tocsin._cli import _state_checks as state_checks
 from tocsin._cli._exits import Exit
@@ -69,6 +70,9 @@ def _sections(invocation: Invocation, timeout: float | None) -> Iterator[Section
     yield "Secrets", config_checks.secrets(settings)
     yield "State directory", state_checks.folder(state)
     yield "Clock", state_checks.clock(state, now)
+    yield "Channels", channel_checks.channels(settings, state, now)
+    yield "Silences", channel_checks.silences(settings, state, now)
+    yield "Quiet hours", channel_checks.quiet_hours(settings, now)
     yield "Leftovers", state_checks.leftovers(state, invocation.source())
     if timeout is not None:
         yield "Services", reach(settings, timeout)

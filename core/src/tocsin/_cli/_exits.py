@@ -17,10 +17,10 @@ class Exit(IntEnum):
 
 TABLE = """\b
 Exit codes:
-  0    done: delivered, or kept because you did not want to wait
+  0    done: delivered, or kept for later because that is what was wished
   1    not delivered (it failed, or waits for another try), or doctor found a problem
   2    wrong usage, or a configuration with mistakes
-  3    suppressed: one too many of its kind within its wait
+  3    suppressed: one too many of its kind within its wait; or silenced
   4    unrouted: no subscription lets it through to a channel
   130  interrupted by Ctrl-C
 """

@@ -15,11 +15,14 @@ from tocsin._cli._state import State
 from tocsin._errors import ConfigError
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
+from tocsin._structure import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tocsin._circuit import Circuit
     from tocsin._settings import Settings
+    from tocsin._silence import Silence
 
 _MAX_SECONDS = 1e9
 
@@ -64,6 +67,14 @@ class Invocation:
             named = self.state_dir or ""
         return State(places.state_dir(named))
 
+    def circuits(self) -> dict[str, Circuit]:
+        """Return which channels of the configuration fail, or have to wait."""
+        return self.state().circuits(self.settings().source)
+
+    def silences(self, now: float) -> list[Silence]:
+        """Return the configuration's silences that are not over."""
+        return self.state().silences(self.settings().source, now)
+
 
 def notifier_for(settings: Settings, *, mode: Mode | None = Mode.ONLINE) -> Notifier:
     """Return a notifier of a configuration; with mode None, `TOCSIN_MODE` holds."""
@@ -98,6 +109,29 @@ def seconds(value: str) -> float:
     if not 0 <= number <= _MAX_SECONDS:  # nan and inf fail, too
         raise click.BadParameter(f"{value!r} is no number of seconds from 0 up")
     return number
+
+
+def lasting(value: str) -> float:
+    """Return the seconds of a length of time, written as in a configuration.
+
+    Raises:
+        click.BadParameter: It is none, or takes no time at all.
+
+    """
+    for written in (_number(value), value):
+        with contextlib.suppress(ValueError):
+            if 0 < (length := duration(written)) <= _MAX_SECONDS:
+                return length
+    raise click.BadParameter(
+        f"{value!r} is no length of time: write 30s, 10m, 24h or 30d"
+    )
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 class Command(click.Command):

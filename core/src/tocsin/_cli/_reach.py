@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tocsin._cli._channels import secrets_of
+from tocsin._cli._faults import secrets_of
 from tocsin._cli._finding import Finding, ok, problem
 from tocsin._errors import DeliveryError, SecretUnavailable
 from tocsin._secret import redact

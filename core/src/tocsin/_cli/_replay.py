@@ -12,6 +12,7 @@ import click
 from tocsin._cli._channels import known_channel
 from tocsin._cli._drain import foreign
 from tocsin._cli._exits import Exit
+from tocsin._cli._faults import without_troubles
 from tocsin._cli._invocation import (
     Command,
     Invocation,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _MOST = 20  # deliveries listed when an id is ambiguous
 _ALL = 2**31  # alerts
+_UNSENT = {Status.FAILED, Status.SILENCED}
 
 
 @attrs.frozen
@@ -67,8 +69,11 @@ def replay(ctx: click.Context, *, id: str | None, failed: bool, timeout: float) 
     """Make a delivery again, and say what came back.
 
     ID is a delivery's or an alert's, or how one begins: see `tocsin log`. Of an alert
-    with several deliveries, those that failed are made again. One that is delivered is
-    made again when ID means it alone.
+    with several deliveries, those that failed or were silenced are made again. One that
+    is delivered is made again when ID means it alone.
+
+    A channel that was out of order, or failed, is taken to be in order again: what waits
+    for it is sent, too.
     """
     invocation = ctx.ensure_object(Invocation)
     if id and not failed:
@@ -88,8 +93,8 @@ def _meant(invocation: Invocation, prefix: str) -> _Meant:
         namespace, _ = found[0]
         with invocation.state().store(namespace.name) as store:
             deliveries = list(_as_they_stand(ids, store))
-        failed = [one for one in deliveries if one.status is Status.FAILED]
-        if chosen := deliveries if len(deliveries) == 1 else failed:
+        unsent = [one for one in deliveries if one.status in _UNSENT]
+        if chosen := deliveries if len(deliveries) == 1 else unsent:
             return _Meant(namespace, chosen)
     listed = "\n".join(f"  {one}" for one in ids[:_MOST])
     more = f"\n  … and {len(ids) - _MOST:,} more" if len(ids) > _MOST else ""
@@ -152,8 +157,8 @@ def _redeliver(
                 lambda record: is_settled(record) or bool(obstacle(record)),
                 timeout,
             )
-        tell_outcomes(records, obstacle, screen)
-    return exit_for(records)
+        tell_outcomes(records, obstacle, notifier.settings, screen)
+    return exit_for(records, notifier.settings)
 
 
 def _requeue(ids: Iterable[str], notifier: Notifier) -> None:
@@ -162,8 +167,8 @@ def _requeue(ids: Iterable[str], notifier: Notifier) -> None:
 
 
 def _replay_failed(invocation: Invocation, timeout: float) -> Exit:
-    screen, notifier = invocation.screen, notifier_for(invocation.settings())
-    with closing(notifier):
+    screen, settings = invocation.screen, without_troubles(invocation.settings())
+    with closing(notifier_for(settings)) as notifier:
         failed = _failed(notifier.store())
         known = [one for one in failed if one.channel in notifier.settings.channels]
         if gone := {one.channel for one in failed} - notifier.settings.channels.keys():

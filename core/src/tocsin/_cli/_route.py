@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Unpack
 
@@ -10,21 +11,25 @@ from rich.text import Text
 
 from tocsin._attempt import overrides_for
 from tocsin._cli._alerting import Traits, alert_options, described
-from tocsin._cli._channels import known_channel, no_channels, owner_of, troubles
+from tocsin._cli._channels import known_channel, no_channels, owner_of
 from tocsin._cli._exits import Exit
+from tocsin._cli._faults import faults
 from tocsin._cli._invocation import Command, Group, Invocation
 from tocsin._cli._mistakes import Mistake
 from tocsin._cli._screen import BAD, GOOD, POOR, block, grid, line, stacked
+from tocsin._cli._times import at, moment, span
 from tocsin._rendering import Circumstances
 from tocsin._rendering import render as rendered
+from tocsin._routing import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tocsin._alert import Alert
-    from tocsin._cli._screen import Screen
+    from tocsin._cli._faults import Fault
     from tocsin._provider import Message, Provider
-    from tocsin._settings import Settings
+    from tocsin._routing import Route
+    from tocsin._settings import Channel, Settings
 
 _TITLE = "An example"
 _TEXT = "This is how an alert looks."
@@ -51,21 +56,28 @@ def route_test(
     if not settings.channels:
         screen.show(no_channels(settings))
         ctx.exit(Exit.UNROUTED)
-    ctx.exit(explain(settings, alert, screen))
+    ctx.exit(explain(invocation, alert))
 
 
-def explain(settings: Settings, alert: Alert, screen: Screen) -> Exit:
+def explain(invocation: Invocation, alert: Alert) -> Exit:
     """Tell, channel by channel, who would get the alert and why not the others."""
-    out_of_order = troubles(settings)
-    rows, is_routed = [], False
-    for name in settings.channels:
+    settings, screen, now = invocation.settings(), invocation.screen, time.time()
+    found = faults(settings, invocation.circuits())
+    taken = {route.channel: route for route in plan(alert, settings.subscriptions, now)}
+    silence = next((s for s in invocation.silences(now) if s.matches(alert, now)), None)
+    rows = []
+    for name, channel in settings.channels.items():
         takers, objections = _verdict(settings, alert, name)
-        is_routed = is_routed or bool(takers)
-        mark = (POOR if name in out_of_order else GOOD) if takers else BAD
-        said = _taken(takers, out_of_order.get(name, "")) if takers else objections
+        mark, said = BAD, iter(objections)
+        if name in taken:
+            fault = found.get(name)
+            mark = POOR if fault or silence else GOOD
+            said = _taken(taken[name], takers, channel, fault, now)
         rows.append((mark, line(name, "bold"), stacked(said)))
     screen.show(grid(rows))
-    return Exit.DONE if is_routed else Exit.UNROUTED
+    if taken and silence:
+        screen.show(line(f"But it is silenced: {silence.description}", "yellow"))
+    return Exit.DONE if taken else Exit.UNROUTED
 
 
 def _verdict(
@@ -83,10 +95,22 @@ def _verdict(
     return takers, objections or [line("no subscription names it")]
 
 
-def _taken(takers: list[str], trouble: str) -> Iterator[Text]:
-    yield line(f"gets it, for {' and '.join(dict.fromkeys(takers))}")
-    if trouble:
-        yield line(f"but is out of order: {trouble}", "yellow")
+def _taken(
+    route: Route, takers: list[str], channel: Channel, fault: Fault | None, now: float
+) -> Iterator[Text]:
+    is_held = route.not_before > now
+    when = f" at {moment(at(route.not_before))}" if is_held else ""
+    why = ": until then hours are quiet" if is_held else ""
+    yield line(f"gets it{when}, for {' and '.join(dict.fromkeys(takers))}{why}")
+    if route.digest and is_held:
+        yield line("all that is held until then goes as one message")
+    elif route.digest:
+        yield line(f"then all of the next {span(route.digest)} goes as one message")
+    if fault:
+        yield line(f"but is {fault.said}", "yellow")
+    if channel.fallback:
+        after = span(channel.fallback_after)
+        yield line(f"if it fails, or takes {after}, {channel.fallback} gets it")
 
 
 @click.command(cls=Command, short_help="Show what a channel would be sent.")

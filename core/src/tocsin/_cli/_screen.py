@@ -94,9 +94,9 @@ def stacked(lines: Iterable[Text]) -> Text:
     return Text("\n", overflow="fold").join(lines)
 
 
-def counted(count: int, what: str) -> str:
-    """Return a number of things: ``1 file``, ``2 files``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def counted(count: int, one: str, more: str = "") -> str:
+    """Return a number of things: ``1 file``, ``2 files``, ``3 deliveries``."""
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
 
 
 def remedy_line(remedy: str) -> Text:
@@ -104,23 +104,23 @@ def remedy_line(remedy: str) -> Text:
     return Text("→ ", "cyan").append_text(line(remedy))
 
 
-def table(*headings: str) -> Table:
+def table(*headings: str, gap: int = 2) -> Table:
     """Return columns without lines between them."""
     columns = Table(
         box=None,
         show_header=bool(headings),
         header_style="dim",
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, gap, 0, 0),
     )
     for heading in headings:
         columns.add_column(heading)
     return columns
 
 
-def grid(rows: Iterable[Iterable[RenderableType]]) -> Table:
+def grid(rows: Iterable[Iterable[RenderableType]], gap: int = 2) -> Table:
     """Return rows in columns without headings."""
-    columns = table()
+    columns = table(gap=gap)
     for row in rows:
         columns.add_row(*row)
     return columns

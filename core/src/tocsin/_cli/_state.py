@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin import _places as places
+from tocsin._cli._faults import without_troubles
+from tocsin._errors import StoreError
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
 from tocsin._spill import waiting_files
@@ -16,6 +18,8 @@ from tocsin._spill import waiting_files
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tocsin._circuit import Circuit
+    from tocsin._silence import Silence
     from tocsin._store import Namespace
     from tocsin._store.sqlite import SqliteStore
 
@@ -46,6 +50,22 @@ class State:
         with contextlib.closing(SqliteStore(path, namespace)) as store:
             yield store
 
+    def circuits(self, namespace: str) -> dict[str, Circuit]:
+        """Return which channels fail or have to wait; none if the store does not tell."""
+        try:
+            with self.store(namespace) as store:
+                return store.circuits()
+        except StoreError:  # the folder's own check tells
+            return {}
+
+    def silences(self, namespace: str, now: float) -> list[Silence]:
+        """Return the silences that are not over; none if the store does not tell."""
+        try:
+            with self.store(namespace) as store:
+                return store.silences(now)
+        except StoreError:  # likewise
+            return []
+
     def namespaces(self) -> list[Namespace]:
         """Return everyone who has used the store."""
         with self.store("") as store:
@@ -63,6 +83,7 @@ class State:
         if not namespace.config:
             return None
         settings = attrs.evolve(load(namespace.config), state_dir=self.folder)
+        settings = without_troubles(settings)
         return Notifier(settings, namespace=namespace.name, mode=Mode.ONLINE)
 
     def spilled(self) -> list[Path]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
-from datetime import UTC, datetime
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tocsin._cli._faults import told
 from tocsin._cli._finding import Finding, ok, problem, warning
-from tocsin._cli._outcomes import moment
+from tocsin._cli._outcomes import held_until
 from tocsin._cli._screen import counted
+from tocsin._cli._times import at, moment
 from tocsin._errors import StoreError
 from tocsin._store import Status
 from tocsin._throttle import CLOCK_SKEW
@@ -26,7 +28,8 @@ _REMOTE = re.compile(
     r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|fuse(\..+)?"
 )
 """File systems on which SQLite's locks and shared memory do not hold, or may not."""
-_MOST = 10  # reasons told of one configuration
+_MOST = 10  # findings of what is left
+_LEFT = {Status.PENDING, Status.FAILED}
 _MOUNTS = Path("/proc/mounts")
 
 
@@ -114,7 +117,7 @@ def clock(state: State, now: float) -> Iterator[Finding]:
     """Compare the clock with what is kept."""
     newest = max((standing.newest for _, standing in _standings(state)), default=0.0)
     if newest > now + CLOCK_SKEW:
-        when = moment(datetime.fromtimestamp(newest, UTC))
+        when = moment(at(newest))
         yield warning(
             f"an alert was kept at {when}, which is yet to come: the clock was set back",
             "check the time and its synchronization, with timedatectl for one",
@@ -131,30 +134,72 @@ def leftovers(state: State, own: str) -> Iterator[Finding]:
             + counted(len(spilled), "file"),
             "tocsin drain",
         )
-    found = [
-        _leftover(standing, "" if namespace.name == own else f" ({namespace.name})")
-        for namespace, standing in _standings(state)
-        if standing.status is not Status.DELIVERED
-    ]
+    found = [*_own_leftovers(state, own), *_foreign_leftovers(state, own)]
     yield from found[:_MOST]
     if len(found) > _MOST:
-        yield warning(f"and {len(found) - _MOST:,} more like these", "tocsin log")
+        yield warning(f"and {len(found) - _MOST:,} more like these", "tocsin log --all")
     if not found and not spilled:
         yield ok("nothing is left")
 
 
-def _leftover(standing: Standing, whose: str) -> Finding:
-    why = f": {standing.reason}" if standing.reason else ""
-    if standing.status is Status.FAILED:
-        return warning(
-            f"{standing.channel}{whose}: {standing.count:,} failed{why}",
-            "; then ".join(filter(None, [standing.remedy, "tocsin replay --failed"])),
-        )
-    oldest = moment(datetime.fromtimestamp(standing.oldest, UTC))
+def _own_leftovers(state: State, own: str) -> Iterator[Finding]:
+    circuits = state.circuits(own)
+    for namespace, standing in _standings(state):
+        if namespace.name != own or standing.status not in _LEFT:
+            continue
+        if standing.status is Status.FAILED:
+            yield _failed(standing)
+        elif not told(circuits.get(standing.channel)):  # else its channel's check tells
+            until = "" if standing.reason else _held_until(state, own, standing.channel)
+            yield _held(standing, until) if until else _kept(standing)
+
+
+def _failed(standing: Standing) -> Finding:
     return warning(
-        f"{standing.channel}{whose}: {standing.count:,} kept, the oldest at {oldest}{why}",
+        f"{standing.channel}: {standing.count:,} failed: {standing.reason}",
+        "; then ".join(filter(None, [standing.remedy, "tocsin replay --failed"])),
+    )
+
+
+def _held(standing: Standing, until: str) -> Finding:
+    """Return what waits because quiet hours or a digest keep it."""
+    return ok(
+        f"{standing.channel}: {standing.count:,} held, until {until} at the soonest"
+    )
+
+
+def _kept(standing: Standing) -> Finding:
+    why = f": {standing.reason}" if standing.reason else ""
+    oldest = moment(at(standing.oldest))
+    return warning(
+        f"{standing.channel}: {standing.count:,} kept, the oldest at {oldest}{why}",
         standing.remedy or "tocsin drain",
     )
+
+
+def _held_until(state: State, own: str, channel: str) -> str:
+    try:
+        with state.store(own) as store:
+            return held_until(store, channel)
+    except StoreError:  # the folder's own check tells
+        return ""
+
+
+def _foreign_leftovers(state: State, own: str) -> Iterator[Finding]:
+    """Tell of each other configuration in a line; its own doctor tells more."""
+    kept: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for namespace, standing in _standings(state):
+        if namespace.name != own and standing.status in _LEFT:
+            is_failed = standing.status is Status.FAILED
+            (failed if is_failed else kept)[namespace.name] += standing.count
+    for name in dict.fromkeys([*kept, *failed]):
+        counts = [f"{kept[name]:,} kept"] if kept[name] else []
+        counts += [f"{failed[name]:,} failed"] if failed[name] else []
+        yield warning(
+            f"{name or 'no configuration'}: {' and '.join(counts)}",
+            "tocsin drain" if kept[name] else "tocsin log --all --failed",
+        )
 
 
 def _standings(state: State) -> Iterator[tuple[Namespace, Standing]]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from tocsin._cli._channels import trouble
 from tocsin._cli._exits import Exit
-from tocsin._cli._outcomes import MARKS, next_try
+from tocsin._cli._faults import told, trouble
+from tocsin._cli._outcomes import MARKS, held_until, next_try
 from tocsin._cli._screen import grid, line, remedy_line, stacked
 from tocsin._store import Status
 
@@ -97,24 +97,56 @@ def tell_fates(fates: Mapping[Fate, int], notifier: Notifier, screen: Screen) ->
     ]
     if rows:
         screen.show(grid(rows))
-    is_done = all(fate.status is Status.DELIVERED for fate in fates)
+    is_done = all(_is_done(fate, notifier) for fate in fates)
     return Exit.DONE if is_done else Exit.UNDELIVERED
+
+
+def _is_done(fate: Fate, notifier: Notifier) -> bool:
+    """Say whether all is as it is to be: sent, or not sent for a reason, or given away."""
+    if fate.status is Status.PENDING:
+        return bool(_held_until(fate, notifier))
+    return fate.status is not Status.FAILED or bool(_fallback(fate, notifier))
+
+
+def _fallback(fate: Fate, notifier: Notifier) -> str:
+    channel = notifier.settings.channels.get(fate.channel)
+    return channel.fallback if channel else ""
+
+
+def _held_until(fate: Fate, notifier: Notifier) -> str:
+    if fate.reason or fate.channel not in notifier.settings.channels:
+        return ""
+    return held_until(notifier.store(), fate.channel)
 
 
 def _row(fate: Fate, count: int, notifier: Notifier) -> tuple[Text, ...]:
     said = [line(f"{count:,} {_said(fate, notifier)}")]
-    if fate.remedy:
-        said.append(remedy_line(fate.remedy))
-    if fate.status is Status.FAILED:
+    if remedy := fate.remedy or _remedy(fate, notifier):
+        said.append(remedy_line(remedy))
+    if fate.status is Status.FAILED and not _fallback(fate, notifier):
         said.append(remedy_line("then: tocsin replay --failed"))
     return MARKS[fate.status], line(fate.channel, "bold"), stacked(said)
+
+
+def _remedy(fate: Fate, notifier: Notifier) -> str:
+    """Return what would let those go on that wait for a channel."""
+    if fate.status is not Status.PENDING:
+        return ""
+    fault = told(notifier.store().circuits().get(fate.channel))
+    again = f"tocsin test {fate.channel}"
+    return "; then ".join(filter(None, [fault.remedy, again])) if fault else ""
 
 
 def _said(fate: Fate, notifier: Notifier) -> str:
     if fate.status is Status.DELIVERED:
         return "delivered"
+    if fate.status is Status.SILENCED:
+        return fate.reason
     if fate.status is Status.FAILED:
-        return f"failed: {fate.reason}"
+        other = _fallback(fate, notifier)
+        return f"failed: {fate.reason}{f'; {other} gets them' if other else ''}"
+    if until := _held_until(fate, notifier):
+        return f"held, until {until} at the soonest"
     return f"left: {_why_left(fate, notifier)}"
 
 
@@ -125,6 +157,8 @@ def _why_left(fate: Fate, notifier: Notifier) -> str:
     if why := trouble(channel):
         return f"the channel is out of order: {why}"
     again = next_try(notifier, fate.channel)
+    if fault := told(notifier.store().circuits().get(fate.channel)):
+        return "; ".join(filter(None, [f"the channel is {fault.said}", again]))
     if again:
         return f"{fate.reason or 'the service wants a pause'}; {again}"
     return fate.reason or "there was no time"
