@@ -19,6 +19,7 @@ from tocsin import (
     Suppressed,
 )
 from tocsin._quiet import QuietHours
+from tocsin._retry import HORIZON
 from tocsin._routing import Route, routes
 from tocsin._store.sqlite import SqliteStore
 
@@ -151,7 +152,10 @@ def test_a_try_in_vain_is_repeated_as_ever(store):
     ),
 )
 def test_a_clock_that_jumps_an_hour(raised, steps):
-    """However it jumps, all is sent as soon as it shows the end of the night."""
+    """However it jumps, all is sent as soon as it shows the end of the night.
+
+    What is not held may go sooner, where only a clock that was ahead can have put it so far.
+    """
     wish = Subscription(channels=["inbox"], quiet_hours=NIGHT)
     store, now = SqliteStore(":memory:", "tests"), MIDNIGHT + raised
     (route,) = routes([wish], AlertLevel.INFO, now)
@@ -161,7 +165,7 @@ def test_a_clock_that_jumps_an_hour(raised, steps):
     for passed, jump in steps:
         now += passed + jump
         if claims(store, now):
-            assert now >= end
+            assert now >= end or (not route.not_before and end > now + HORIZON)
             break
         assert now < end
     else:

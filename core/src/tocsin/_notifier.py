@@ -42,6 +42,7 @@ _PRUNE_EVERY = 3600.0  # seconds
 T = TypeVar("T")
 
 _log = logging.getLogger("tocsin")
+_outcomes = logging.getLogger("tocsin.deliveries")
 
 
 class Notifier:
@@ -159,7 +160,7 @@ class Notifier:
             self._use()
             for channel in self.settings.channels.values():
                 if channel.problem:
-                    _log.warning(
+                    _outcomes.warning(
                         "channel %r is out of order: %s", channel.name, channel.problem
                     )
             # here, so that the first alert need not wait for the courier to open it
