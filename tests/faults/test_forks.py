@@ -166,7 +166,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("spread", [PROCESSES, POOL], ids=["processes", "pool"])
 def test_row_25_multiprocessing(place, method, spread):
     """Alerts of workers arrive once, while threads of the parent raise others."""
-    place.write_config(submit_timeout="10s")
+    place.write_config(submit_timeout="10s", flush_timeout="30s")
     threads = THREADS.replace("run = tocsin.init()", "run = None")
     main = MAIN.replace("    for thread", "    run = tocsin.init()\n    for thread", 1)
     (place.path / "work.py").write_text(BEGIN + threads + WORK + spread + main)
