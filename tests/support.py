@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tocsin_email.testing import MailDouble
 
@@ -56,6 +56,17 @@ class Lines(Provider):
 def tocsin_register(registrar):
     registrar.provider(Lines)
 '''
+
+
+_HOLD = """
+import os, sqlite3, sys
+path = os.path.join(os.environ["TOCSIN_STATE_DIR"], "tocsin.db")
+database = sqlite3.connect(path, isolation_level=None)
+database.execute("PRAGMA locking_mode = {mode}")
+database.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.readline()
+"""
 
 
 def write_distribution(folder: Path, name: str, code: str, *, entry: str) -> None:
@@ -117,6 +128,18 @@ class Place:
         process = subprocess.Popen([*before, *command], **settings)  # type: ignore[call-overload,misc]
         self.processes.append(process)
         return process  # type: ignore[no-any-return]
+
+    @contextlib.contextmanager
+    def held(self, locking_mode: str = "NORMAL") -> Iterator[None]:
+        """Have another process hold the database, which is there already."""
+        code = _HOLD.format(mode=locking_mode)
+        holder = self.python(code, stdin=subprocess.PIPE)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            holder.communicate("let go\n", timeout=60)
 
     def end(self) -> None:
         """Kill what is left of what was started, their children too."""

@@ -79,25 +79,15 @@ async def main():
 run = tocsin.init()
 print(json.dumps([asyncio.run(main()), max(pauses)]))
 """
-HOLD = """
-import os, sqlite3, sys
-database = sqlite3.connect(os.environ["TOCSIN_STATE_DIR"] + "/tocsin.db", isolation_level=None)
-database.execute("BEGIN EXCLUSIVE")
-print("held", flush=True)
-sys.stdin.readline()
-"""
 
 
 def test_coroutines_raise_while_the_store_is_held(place):
     """A coroutine's alert blocks the event loop for the submit timeout at most, give or
     take a busy machine, and arrives."""
     place.run("import tocsin; tocsin.init().finish()")
-    holder = place.python(HOLD, stdin=subprocess.PIPE)
-    assert holder.stdout.readline() == "held\n"
-    raiser = place.python(COROUTINES, stdin=subprocess.PIPE)
-    assert raiser.stdout.readline() == "raised\n"
-    holder.communicate("go\n", timeout=60)
-
+    with place.held():
+        raiser = place.python(COROUTINES, stdin=subprocess.PIPE)
+        assert raiser.stdout.readline() == "raised\n"
     output, errors = raiser.communicate("go\n", timeout=60)
     place.later(LEASE + 5)
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import LEASE, interpreters, until
 
-RUNS = 50
+RUNS = 40
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def interpreter(request, fresh_environment):
 
 @pytest.mark.slow
 def test_row_28_exit_right_after_the_call(place, interpreter):
-    """Of 50 alerts each is delivered or kept, and those that are kept arrive."""
+    """Of 40 alerts each is delivered or kept, and those that are kept arrive."""
 
     def alert(number: int) -> None:
         place.run(f"import tocsin; tocsin.alert('x {number}')", interpreter=interpreter)

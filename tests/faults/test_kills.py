@@ -61,7 +61,7 @@ def test_row_01_killed_right_after_the_call_while_it_delivers(place):
     assert len({line["id"] for line in lines}) == 1
 
 
-KILL_AT_EACH_STATEMENT = """
+MORTAL = """
 import json, os, signal, sqlite3, sys
 import tocsin
 
@@ -81,21 +81,35 @@ class Mortal(sqlite3.Connection):
 connect = sqlite3.connect
 sqlite3.connect = lambda *args, **kwargs: connect(*args, factory=Mortal, **kwargs)
 
-def alert(title, dies_at):
+def in_a_child(step, dies_at):
     child = os.fork()
     if child == 0:
         Mortal.left = dies_at
-        notifier = tocsin.Notifier.from_config(mode="offline")
-        result = notifier.notify(tocsin.Alert(title, wait_duration=3600))
-        os._exit(0 if isinstance(result, tocsin.Admitted) else 1)
+        os._exit(step())
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 tocsin.Notifier.from_config()  # imports in the parent what each child would
+"""
+RAISE_IN_MORTALS = """
+def alert():
+    notifier = tocsin.Notifier.from_config(mode="offline")
+    result = notifier.notify(tocsin.Alert(title, wait_duration=3600))
+    return 0 if isinstance(result, tocsin.Admitted) else 1
+
 kinds = []
 while not kinds or kinds[-1][0] == -signal.SIGKILL:
     title = f"statement {len(kinds) + 1}"
-    kinds.append((alert(title, len(kinds) + 1), alert(title, 0)))
+    kinds.append((in_a_child(alert, len(kinds) + 1), in_a_child(alert, 0)))
 print(json.dumps(kinds))
+"""
+ADOPT_IN_MORTALS = """
+def adopt():
+    return 0 if tocsin.Notifier.from_config(mode="offline").flush(30) else 1
+
+died = 0
+while (status := in_a_child(adopt, died + 1)) == -signal.SIGKILL:
+    died += 1
+print(json.dumps([died, status]))
 """
 
 
@@ -104,7 +118,7 @@ def test_row_02_killed_between_admission_and_enqueue(place):
     again: never is it swallowed by a window that nothing was sent for."""
     place.write_config(submit_timeout="10s")
 
-    kinds = json.loads(place.run(KILL_AT_EACH_STATEMENT))
+    kinds = json.loads(place.run(MORTAL + RAISE_IN_MORTALS))
     place.later(0)
 
     titles = [f"statement {n + 1}" for n in range(len(kinds))]
@@ -113,6 +127,29 @@ def test_row_02_killed_between_admission_and_enqueue(place):
     assert {first for first, _ in kinds[:-1]} == {-signal.SIGKILL}
     assert [-signal.SIGKILL, 0] in kinds  # killed before it was kept
     assert len(kinds) > 10
+
+
+def test_row_02_killed_while_it_takes_over_what_was_deferred(place):
+    """Wherever a process is killed that takes over deferred alerts, each of them is
+    submitted, and none twice."""
+    place.run("import tocsin; tocsin.init().finish()")
+    with place.held():
+        kinds = place.run(
+            "import os, tocsin; run = tocsin.init(mode='offline')\n"
+            "results = [run.alert(f'x {n}', wait_duration=0) for n in range(3)]\n"
+            "print(*[type(result).__name__ for result in results], flush=True)\n"
+            "os._exit(0)"
+        )
+    assert kinds.split() == ["Deferred"] * 3
+    assert place.delivered() == []
+
+    died, status = json.loads(place.run(MORTAL + ADOPT_IN_MORTALS))
+    place.later(0)
+
+    assert (died > 10, status) == (True, 0)
+    assert sorted(str(line["title"]) for line in place.delivered()) == [
+        f"x {number}" for number in range(3)
+    ]
 
 
 def test_row_03_killed_in_the_middle_of_a_send(place, slack, bot):

@@ -62,7 +62,7 @@ import json, threading, time, tocsin
 
 run = tocsin.init()
 results = [run.alert(title) for title in ("one", "two")]
-deadline = time.monotonic() + 10
+deadline = time.monotonic() + 6
 while time.monotonic() < deadline:
     bad, good = zip(*[result.wait(0) for result in results])
     if all(one.reason for one in bad) and all(one.settled_at for one in good):
