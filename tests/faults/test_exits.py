@@ -164,22 +164,8 @@ assert child.exitcode == 1
     ("code", "status"),
     [
         pytest.param(IN_MAIN, 1, id="main"),
-        pytest.param(
-            IN_A_THREAD,
-            0,
-            id="thread",
-            marks=pytest.mark.xfail(
-                strict=True, reason="threading.excepthook is not used yet"
-            ),
-        ),
-        pytest.param(
-            IN_A_CHILD,
-            0,
-            id="child",
-            marks=pytest.mark.xfail(
-                strict=True, reason="a child of multiprocessing is not watched yet"
-            ),
-        ),
+        pytest.param(IN_A_THREAD, 0, id="thread"),
+        pytest.param(IN_A_CHILD, 0, id="child"),
     ],
 )
 def test_row_27_an_uncaught_exception(place, code, status):

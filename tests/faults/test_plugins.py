@@ -122,12 +122,7 @@ def test_row_31_a_provider_that_misbehaves(place, rogue, deed, words):
     [
         "raise",
         "exit",
-        pytest.param(
-            "hang",
-            marks=pytest.mark.xfail(
-                strict=True, reason="one provider that opens keeps all others waiting"
-            ),
-        ),
+        "hang",
     ],
 )
 def test_row_31_a_provider_that_does_not_open(place, rogue, deed):
@@ -181,7 +176,6 @@ def test_row_35_broken_plugins_beside_good_ones(place):
 
 
 @pytest.mark.usefixtures("broken")
-@pytest.mark.xfail(strict=True, reason="a running program says nothing of it")
 def test_row_35_a_program_names_its_broken_plugins(place):
     """A program whose channel's plugin is broken says so itself."""
     _, errors = place.python(RAISE_AND_FINISH).communicate(timeout=60)

@@ -70,6 +70,8 @@ class Intake:
         self._unrouted: dict[str, tuple[float, str]] = {}
         self._writing = threading.RLock()
         self._lost = 0
+        self._told = 0
+        self._reason = ""
         self._told_at = -_TELL_EVERY
 
     def glance(
@@ -242,10 +244,16 @@ class Intake:
 
     def _refuse(self, reason: str) -> Refused:
         self._lost += 1
+        self._reason = reason
         if time.monotonic() - self._told_at >= _TELL_EVERY:
-            self._told_at = time.monotonic()
-            _log.error("an alert is lost (%d so far): %s", self._lost, reason)
+            self.tell_losses()
         return Refused(reason=reason)
+
+    def tell_losses(self) -> None:
+        """Say how many alerts are lost, if that was not said yet."""
+        if self._lost > self._told:
+            self._told, self._told_at = self._lost, time.monotonic()
+            _log.error("alerts are lost (%d so far): %s", self._lost, self._reason)
 
     def write_counts(self, timeout: float = PATIENCE, *, only: str = "") -> None:
         """Write down what was suppressed, of one key or of all.

@@ -318,6 +318,7 @@ class Notifier:
         if self._is_used:
             courier, self._courier = self._courier, self._new_courier()
             self._quietly(lambda: courier.close(limit))
+        self.intake.tell_losses()
         if self.state.is_open:
             remaining = max(0.05, deadline - time.monotonic())
             self._quietly(lambda: self.intake.write_counts(remaining))
