@@ -122,7 +122,7 @@ def add(
     """Silence the alerts whose title matches TITLE, and that match all of the options.
 
     TITLE is a pattern such as 'Loss*'; without it, any title does. Silenced alerts are
-    kept, and not sent, be they new or waiting; replay sends one all the same.
+    kept, and not sent, be they new or waiting; replay sends one once the silence is over.
     """
     invocation = ctx.ensure_object(Invocation)
     settings, screen = invocation.settings(), invocation.screen
