@@ -433,6 +433,7 @@ _LIKE = (
     (r"\b[0-9a-f]{16}\b", "ID"),
     (r"\d\d:\d\d:\d\d(\.\d{6})?(\+00:00)?", "TIME"),
     (r"\b\d{4}-\d\d-\d\d\b|\b\d\d-\d\d(?= TIME)", "DATE"),
+    (r"DATE TIME", "TIME"),  # a time of today has no date
     (r"\bin \d+\.\d\ds", "in TIME"),
     (r"\d{10}\.\d{6}", "TS"),
     (r"─+", "─"),

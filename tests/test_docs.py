@@ -15,7 +15,7 @@ import pytest
 from docs_support import DOCS, Session, blocks, is_like, pages
 
 import tocsin
-from tocsin import Alert, AlertLevel, Origin, Settings
+from tocsin import Alert, AlertLevel, Channel, Origin, Settings
 from tocsin import _structure as structure
 from tocsin._config import load
 from tocsin._plugins import offers
@@ -183,9 +183,10 @@ KEYS = {
     "`[user]`": (structure.UserTable, set()),
     "`[[user.subscriptions]]`": (structure.Wish, set()),
     "`[teams.NAME]`": (structure.TeamTable, set()),
-    "`[channels.NAME]`": (None, {"provider"}),
+    "`[channels.NAME]`": (structure.ChannelTable, set()),
 }
 TYPES = {
+    "Duration": "duration",
     "Duration | None": "duration",
     "Folder | None": "string",
     "str": "string",
@@ -209,14 +210,12 @@ def test_every_key_of_the_configuration():
     keys = {heading: set(rows) for heading, rows in key_tables().items()}
 
     assert keys == {
-        heading: {field.name for field in attrs.fields(table)} | more if table else more
+        heading: {field.name for field in attrs.fields(table)} | more
         for heading, (table, more) in KEYS.items()
     }
 
 
-@pytest.mark.parametrize(
-    "heading", [name for name, (table, _) in KEYS.items() if table]
-)
+@pytest.mark.parametrize("heading", KEYS)
 def test_types_and_defaults_of_the_configuration(heading):
     rows = key_tables()[heading]
     for field in attrs.fields(KEYS[heading][0]):
@@ -246,8 +245,9 @@ def default(field, shown):
         return (
             list(field.default) if isinstance(field.default, tuple) else field.default
         )
-    is_equal = structure._duration(shown, None) == getattr(Settings(), field.name)
-    return shown if is_equal else getattr(Settings(), field.name)
+    values = Settings(), Channel("", None)
+    (value,) = [getattr(v, field.name) for v in values if hasattr(v, field.name)]
+    return shown if structure.duration(shown) == value else value
 
 
 def test_every_variable_of_the_environment():

@@ -31,7 +31,7 @@ def test_row_16_retry_after(*, notifier, slack, bot, inbox, mail, clock):
     other = notifier({"dm": bot, "inbox": inbox})
     slack.fail_next("ratelimited", retry_after=30)
     one.notify(Alert("a"))
-    until(lambda: mail.messages and one.flush(5))
+    until(lambda: mail.messages and one.store().circuits())
 
     clock.advance(29)
     for each in (one, other):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Receipt,
         Sender,
     )
+    from tocsin._quiet import QuietHours
     from tocsin._results import (
         Admitted,
         Deferred,
@@ -78,6 +79,7 @@ __all__ = [
     "PluginError",
     "Problem",
     "Provider",
+    "QuietHours",
     "Receipt",
     "Refused",
     "Registrar",
@@ -139,6 +141,7 @@ _HOMES = {
     "Provider": "_provider",
     "Receipt": "_provider",
     "Sender": "_provider",
+    "QuietHours": "_quiet",
     "Admitted": "_results",
     "Deferred": "_results",
     "Disabled": "_results",

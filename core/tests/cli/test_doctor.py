@@ -280,7 +280,7 @@ def test_a_channel_that_fails(cli, configure, database, tmp_path):
     assert result.exit_code == 0
     [told] = [one for one in found(result, "!") if one.startswith("dm is")]
     assert told.startswith("dm is failing: no route (since 2001-09-09 ")
-    assert "; 2 deliveries wait; tried again with one of them at " in told
+    assert "; 2 deliveries wait, and it is tried again with one at " in told
     assert "→ dig one; then tocsin test dm" in result.stdout
     assert "kept, the oldest" not in result.stdout
 

@@ -248,5 +248,5 @@ def test_fallback(cli, configure, tmp_path):
     result = cli("drain")
     assert result.exit_code == 0
     assert "✗  door  1 failed: no such [b]mailbox[/b]" in result.stdout
-    assert "; dm gets them" in result.stdout
+    assert "[2J (given to dm)" in result.stdout
     assert "✓  dm    1 delivered" in result.stdout

@@ -110,6 +110,7 @@ def test_until(written, seconds, cli, silences, monkeypatch):
             "must lie after",
         ),
         (["", "--for", "1h", "--reason", "r"], "title must be a pattern"),
+        (["--id", "a b", "--for", "1h", "--reason", "r"], "'a b' is no word"),
         (["--max-level", "fatal", "--for", "1h", "--reason", "r"], "'fatal' is not"),
     ],
 )
@@ -195,6 +196,20 @@ def test_nothing_is_silenced(cli, post, tmp_path):
     assert not (tmp_path / "state").exists()
 
 
+def test_id(cli, post, silences):
+    """A script calls a silence by a word of its own, which no other may have meanwhile."""
+    line = ["silence", "add", "Loss*", "--for", "2h", "--reason", "r", "--id", "deploy"]
+    cli(*line)
+
+    twice = cli(*line)
+    assert twice.exit_code == 2
+    assert "there is a silence 'deploy' already" in twice.stderr
+    assert [one.id for one in silences()] == ["deploy"]
+    assert cli("silence", "expire", "deploy").exit_code == 0
+    assert cli(*line).exit_code == 0
+    assert len(silences()) == 1
+
+
 def test_expire(cli, post, silences):
     """A silence is ended by its id, or how it begins; what comes then is sent at once."""
     cli("silence", "add", "Loss*", "--for", "2h", "--reason", "r")
@@ -231,6 +246,15 @@ def test_several_meanings(cli, post, silences, database):
     assert "  abcLoss*  title 'Loss*'" in result.stderr
     assert "  abcDisk*  title 'Disk*'" in result.stderr
     assert len(silences()) == 2
+
+
+def test_the_whole_id_is_enough(cli, post, silences):
+    """An id that another one begins with means itself."""
+    for word in ("deploy", "deploy-2"):
+        cli("silence", "add", "x", "--for", "2h", "--reason", "r", "--id", word)
+
+    assert cli("silence", "expire", "deploy").exit_code == 0
+    assert [one.id for one in silences()] == ["deploy-2"]
 
 
 def test_what_waits_is_silenced_too(cli, post, history):

@@ -51,9 +51,11 @@ def _waiting(channel: str, settings: Settings, state: State) -> int:
 def _failing(name: str, circuit: Circuit, waiting: int, now: float) -> Finding:
     fault = told(circuit)
     assert fault is not None
-    kept = counted(waiting, "delivery waits", "deliveries wait")
-    when = f" at {moment(at(circuit.until))}" if circuit.is_open(now) else ""
-    what = f"{name} is {fault.said}; {kept}; tried again with one of them{when}"
+    what = f"{name} is {fault.said}"
+    if waiting:
+        when = f" at {moment(at(circuit.until))}" if circuit.is_open(now) else ""
+        kept = counted(waiting, "delivery waits", "deliveries wait")
+        what += f"; {kept}, and it is tried again with one{when}"
     remedy = "; then ".join(filter(None, [fault.remedy, f"tocsin test {name}"]))
     return (problem if fault.is_out_of_order else warning)(what, remedy)
 

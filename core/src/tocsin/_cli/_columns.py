@@ -12,7 +12,7 @@ from rich.text import Text
 from tocsin._alert import RESOLVED, AlertLevel
 from tocsin._cli._outcomes import (
     MARKS,
-    failure_of,
+    given_away,
     given_to,
     is_held,
     silence_of,
@@ -154,7 +154,7 @@ class _Entry:
             others = self._look.others(self._record.namespace, delivery)
             return f"in one message with {others:,} more" if others else ""
         if delivery.status is Status.FAILED:
-            return failure_of(delivery, self._given_to(delivery))
+            return given_away(delivery.reason, self._given_to(delivery))
         if delivery.status is Status.SILENCED:
             return silence_of(delivery)
         return self._why_pending(delivery)

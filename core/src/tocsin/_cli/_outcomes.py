@@ -222,15 +222,14 @@ def silence_of(record: DeliveryRecord) -> str:
     return record.reason if is_said else f"not sent: {record.reason}"
 
 
-def failure_of(record: DeliveryRecord, other: str) -> str:
+def given_away(reason: str, other: str) -> str:
     """Return why a delivery failed, and which channel has the alert in its stead."""
-    if not other or record.reason.endswith(f"(given to {other})"):
-        return record.reason
-    return f"{record.reason} (given to {other})"
+    said = f" (given to {other})" if other else ""
+    return reason if reason.endswith(said) else f"{reason}{said}"
 
 
 def _failed_lines(record: DeliveryRecord, other: str) -> Iterator[Text]:
-    yield line(f"failed: {failure_of(record, other)}")
+    yield line(f"failed: {given_away(record.reason, other)}")
     if record.remedy:
         yield remedy_line(record.remedy)
     if not other:

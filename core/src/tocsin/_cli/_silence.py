@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from tocsin._store.sqlite import SqliteStore
 
 
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
 @click.group(cls=Group, short_help="Keep alerts from everybody for a while.")
 def silence() -> None:
     """Keep alerts from everybody for a while."""
@@ -56,6 +60,15 @@ class _Wanted(TypedDict):
     team: str
     max_level: str
     reason: str
+    id: str
+
+
+def _word(_: click.Context, __: click.Parameter, given: str) -> str:
+    if given and not _ID.fullmatch(given):
+        raise click.BadParameter(
+            f"{given!r} is no word of ASCII letters, digits, - and _"
+        )
+    return given
 
 
 def _time(value: str) -> float:
@@ -94,6 +107,13 @@ def _time(value: str) -> float:
     help="What is worse goes out all the same.",
 )
 @click.option("--reason", required=True, help="Why, for whoever misses an alert.")
+@click.option(
+    "--id",
+    metavar="WORD",
+    default="",
+    callback=_word,
+    help="What to call it; default: made up.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before everything is silenced.")
 @click.pass_context
 def add(
@@ -102,7 +122,7 @@ def add(
     """Silence the alerts whose title matches TITLE, and that match all of the options.
 
     TITLE is a pattern such as 'Loss*'; without it, any title does. Silenced alerts are
-    kept, and not sent, be they new or waiting; replay sends one all the same.
+    kept, and not sent, be they new or waiting; replay sends one once the silence is over.
     """
     invocation = ctx.ensure_object(Invocation)
     settings, screen = invocation.settings(), invocation.screen
@@ -132,7 +152,7 @@ def _made(title: str, author: str, **wanted: Unpack[_Wanted]) -> Silence:
         raise click.UsageError("it would be over already: give a later end")
     try:
         return Silence(
-            id=os.urandom(4).hex(),
+            id=wanted["id"] or os.urandom(4).hex(),
             title=title,
             project=wanted["project"],
             team=wanted["team"],
@@ -164,6 +184,10 @@ def _keep(made: Silence, settings: Settings) -> None:
             raise Failure(
                 "a silence cannot be kept in memory: set state_dir, or "
                 "TOCSIN_STATE_DIR, to a folder that you can write"
+            )
+        if any(one.id == made.id for one in store.silences(time.time())):
+            raise Mistake(
+                f"there is a silence {made.id!r} already: expire it, or choose another id"
             )
         store.silence(made)
 
@@ -254,7 +278,8 @@ def _meant(prefix: str, found: Iterable[Silence]) -> Silence:
         Mistake: It means none, or several.
 
     """
-    meant = [one for one in found if prefix and one.id.startswith(prefix)]
+    likely = [one for one in found if prefix and one.id.startswith(prefix)]
+    meant = [one for one in likely if one.id == prefix] or likely
     if len(meant) == 1:
         return meant[0]
     if not meant:

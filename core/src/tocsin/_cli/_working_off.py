@@ -10,7 +10,7 @@ import attrs
 
 from tocsin._cli._exits import Exit
 from tocsin._cli._faults import told, trouble
-from tocsin._cli._outcomes import MARKS, held_until, next_try
+from tocsin._cli._outcomes import MARKS, given_away, held_until, next_try
 from tocsin._cli._screen import grid, line, remedy_line, stacked
 from tocsin._store import Status
 
@@ -143,8 +143,7 @@ def _said(fate: Fate, notifier: Notifier) -> str:
     if fate.status is Status.SILENCED:
         return fate.reason
     if fate.status is Status.FAILED:
-        other = _fallback(fate, notifier)
-        return f"failed: {fate.reason}{f'; {other} gets them' if other else ''}"
+        return f"failed: {given_away(fate.reason, _fallback(fate, notifier))}"
     if until := _held_until(fate, notifier):
         return f"held, until {until} at the soonest"
     return f"left: {_why_left(fate, notifier)}"
