@@ -164,6 +164,16 @@ def test_expire(store):
     assert claim_one(store, NOW + 10).alert.title == "Loss"
 
 
+def test_a_silence_that_is_ended_before_it_begins(store):
+    """It silences nothing, nor does it stop whoever's clock is a little behind."""
+    silence(store, starts=NOW + 10)
+    assert store.expire("s1", NOW + 5)
+    submit(store, Alert("Loss"))
+
+    assert store.silences(NOW) == []
+    assert len(claims(store)) == 1
+
+
 def test_which_there_are(store):
     """Those that are not over are told, the one that ends first before the others."""
     late = silence(store, id="late", seconds=200)

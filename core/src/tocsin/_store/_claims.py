@@ -528,7 +528,8 @@ def load_silences(db: sqlite3.Connection, namespace: str, now: float) -> list[Si
     """Return the silences that are not over, in the order of their ends."""
     found = db.execute(
         "SELECT id, title, project, team, max_level, starts_at, ends_at, reason, author "
-        "FROM silences WHERE namespace = ? AND ends_at > ? ORDER BY ends_at",
+        "FROM silences WHERE namespace = ? AND ends_at > ? "
+        "AND ends_at > starts_at ORDER BY ends_at",  # else it was ended before it began
         (namespace, now),
     )
     return [
