@@ -32,7 +32,7 @@ FLOORS = [
     {"_envelope", "_retry", "_routing"},
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
-    {"_attachment", "_filesystem", "_mode", "_places", "_secret"},
+    {"_attachment", "_filesystem", "_imports", "_mode", "_places", "_secret"},
     {"_errors"},
 ]
 """The house, from the top: a module imports only from floors below its own."""

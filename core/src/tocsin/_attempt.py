@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from tocsin._errors import (
     SecretUnavailable,
     printed,
 )
+from tocsin._imports import importing
 from tocsin._provider import Delivery, Earlier, Receipt
 from tocsin._rendering import Circumstances, load_templates, render
 from tocsin._secret import Secret, redact
@@ -35,58 +35,7 @@ if TYPE_CHECKING:
 AttemptResult = Receipt | DeliveryError | SecretUnavailable
 
 
-class _Imports:
-    """How many providers import what they need for the first time just now.
-
-    A fork waits for them: in the middle of an import it would leave the child with a lock
-    of the import system that nobody lets go of.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._under_way = 0
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self._under_way += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._under_way -= 1
-            self._changed.notify_all()
-
-    def before_fork(self) -> None:
-        self._changed.acquire()
-        self._changed.wait_for(lambda: not self._under_way, _FORK_WAITS)
-
-    def after_fork_in_parent(self) -> None:
-        self._changed.release()
-
-
-_FORK_WAITS = 2.0  # seconds at most: what hangs is no import
-_imports = _Imports()
 _imported: set[type[Provider]] = set()
-
-
-def _before_fork() -> None:
-    _imports.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    _imports.after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    global _imports  # noqa: PLW0603 - another thread of the parent may be in it
-    _imports = _Imports()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
 
 
 class Session:
@@ -140,7 +89,7 @@ class Session:
         provider = type(self._provider)
         if provider in _imported:
             return self._provider.open()
-        with _imports:
+        with importing():
             load_templates(provider, overrides_for(provider, self._settings))
             sender = self._provider.open()
             _imported.add(provider)

@@ -15,6 +15,7 @@ from tocsin._errors import (
     StoreDamaged,
     StoreError,
 )
+from tocsin._imports import importing
 from tocsin._lane import MAX_ABANDONED, MAX_WORKERS, Lane
 from tocsin._retry import HORIZON, Delivered, Failed, outcome
 from tocsin._store import PATIENCE, Turn
@@ -126,8 +127,11 @@ class Courier:
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until nothing is under way and nothing is due; False when time is up."""
-        deadline = time.monotonic() + timeout
+        """Wait until what is due now has been tried; False when time is up.
+
+        What others raise meanwhile is not waited for: they never stop.
+        """
+        deadline, now = time.monotonic() + timeout, self._clock()
         self.start()
         with self._lock:
             self._asked += 1
@@ -141,8 +145,8 @@ class Courier:
             if not self.is_running:
                 self._round_or_repair()
             remaining = deadline - time.monotonic()
-            if self._is_idle(max(0.05, remaining)):
-                return not self._leaves_something()
+            if self._is_idle(max(0.05, remaining), now):
+                return not self._leaves_something(now)
             if remaining <= 0:
                 return False
             with self._lock:
@@ -158,8 +162,15 @@ class Courier:
             remaining = max(0.2, deadline - time.monotonic())
             if left:
                 self._store().release(left, self._clock(), timeout=remaining)
+            self._wait_for_workers(deadline)
             if self._thread is not None:
-                self._thread.join(remaining)
+                self._thread.join(max(0.2, deadline - time.monotonic()))
+
+    def _wait_for_workers(self, deadline: float) -> None:
+        """Let end what is under way: broken off, it would be sent once more."""
+        with self._lock:
+            while self._load() and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(min(left, ASK_AGAIN))
 
     def _stop(self) -> list[Claim]:
         with self._lock:
@@ -168,37 +179,36 @@ class Courier:
             self._changed.notify_all()
         return left
 
-    def _is_idle(self, timeout: float) -> bool:
+    def _is_idle(self, timeout: float, now: float) -> bool:
         with self._lock:
             claimed = self._claimed
             if self._load() or self._claiming or self._done < self._asked:
                 return False
             usable = [name for name, lane in self._lanes.items() if lane.free]
-        if self._is_due(usable, timeout):
+        if self._is_due(usable, timeout, now):
             return False
         with self._lock:  # what is not due may be so because it was claimed meanwhile
             return claimed == self._claimed and not self._claiming
 
-    def _leaves_something(self) -> bool:
+    def _leaves_something(self, now: float) -> bool:
         """Whether something is due on a channel that this process cannot use for now."""
         blocked = [name for name, lane in self._lanes.items() if lane.is_blocked]
-        return bool(blocked) and self._is_due(blocked, TICK)
+        return bool(blocked) and self._is_due(blocked, TICK, now)
 
     def _is_worth_claiming(self, channels: Collection[str]) -> bool:
         due = self._store().next_due(channels, timeout=PATIENCE)
         if due is None:
             return False
         ahead = due - self._clock()
-        return (
-            ahead <= 0 or ahead > HORIZON
-        )  # a clock that was ahead may have put it so
+        # a clock that was ahead may have put it so
+        return ahead <= 0 or ahead > HORIZON
 
-    def _is_due(self, channels: Collection[str], timeout: float) -> bool:
+    def _is_due(self, channels: Collection[str], timeout: float, now: float) -> bool:
         try:
             due = self._store().next_due(channels, timeout=timeout)
         except StoreError:  # another process holds it: there may be something
             return True
-        return due is not None and due <= self._clock()
+        return due is not None and due <= now
 
     def _load(self) -> int:
         return sum(lane.load for lane in self._lanes.values())
@@ -261,9 +271,12 @@ class Courier:
             with self._lock:
                 self._claiming -= 1
                 self._claimed += len(claims)
-                for claim in claims:
+                is_late = self._is_stopping
+                for claim in claims if not is_late else ():
                     self._lanes[claim.channel].add(claim)
                 self._changed.notify_all()
+        if is_late and claims:
+            self._store().release(claims, self._clock())
         self._plan_next_look()
 
     def _plan_next_look(self) -> None:
@@ -312,7 +325,8 @@ class Courier:
             return sum(lane.workers for lane in self._lanes.values()) < MAX_WORKERS
 
     def _work(self, lane: Lane, patience: float = IDLE) -> None:
-        from tocsin._attempt import Session
+        with importing():
+            from tocsin._attempt import Session
 
         session = Session(lane.provider, self._settings)
         attempt: Attempt | None = None
@@ -393,7 +407,8 @@ class Courier:
     def _settle(
         self, lane: Lane, claim: Claim, result: Receipt | DeliveryError
     ) -> None:
-        import random
+        with importing():
+            import random
 
         channel, now = lane.channel, self._clock()
         give_up_after = self._settings.give_up_after
@@ -408,7 +423,7 @@ class Courier:
         )
         settled = self._store().settle(claim, ending, now, fallback=channel.fallback)
         if settled is not None:
-            self._tell(claim, ending, channel.fallback)
+            self._tell(claim, settled.outcome, channel.fallback)
             self._tell_circuit(claim.channel, settled)
 
     def _tell_circuit(self, channel: str, settled: Settled) -> None:

@@ -163,7 +163,7 @@ class Run:
             deadline = time.monotonic() + limit
             self._notifier.flush(limit)
             self._tell(max(0.05, deadline - time.monotonic()))
-            self._notifier.close(0)
+            self._notifier.close(max(0.0, deadline - time.monotonic()))
 
     def _tell(self, timeout: float) -> None:
         """Say what was suppressed and no alert told of, and what is not delivered yet."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tocsin import _places as places
 from tocsin._errors import StoreBusy, StoreDamaged, StoreError
 from tocsin._filesystem import network_kind
+from tocsin._imports import importing
 from tocsin._spill import MemorySpill, Spill
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class State:
         kind = self._network_kind()
         if not kind:
             return self.folder
-        from tocsin._journal import Journal
+        with importing():
+            from tocsin._journal import Journal
 
         local = _own_folder(places.local_dir(self.folder))
         self.journal = Journal(Path(self.folder, "journal", _digest(self._namespace)))
@@ -115,7 +117,8 @@ class State:
         return "as configured" if self._is_network else ""
 
     def _open_at(self, path: str, timeout: float, now: float) -> SqliteStore:
-        from tocsin._store.sqlite import SqliteStore
+        with importing():
+            from tocsin._store.sqlite import SqliteStore
 
         store = SqliteStore(path, self._namespace)
         store.open(self._config, now, timeout=timeout)

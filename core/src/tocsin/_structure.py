@@ -278,7 +278,7 @@ def duration(value: object) -> float:
 
     """
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        return float(match[1]) * _SECONDS[match[2]]
+        value = float(match[1]) * _SECONDS[match[2]]
     if type(value) in {int, float} and 0 <= value <= _LONGEST:  # type: ignore[operator]  # a number by now
         return float(value)  # type: ignore[arg-type]  # likewise
     raise ValueError('must be seconds, or a string such as "30s", "10m", "24h", "30d"')

@@ -10,6 +10,7 @@ from tocsin._alert import AlertLevel
 from tocsin._circuit import CLOSED, Circuit
 from tocsin._envelope import decode
 from tocsin._errors import EnvelopeError, EnvelopeTooNew
+from tocsin._imports import importing
 from tocsin._provider import Receipt
 from tocsin._retry import HORIZON, MAX_CLAIMS, Delivered, Failed, Pending, Progress
 from tocsin._silence import Silence
@@ -151,12 +152,25 @@ class Claimer:
         rows.silence(
             self._db, _place(row), f"silenced: {silence.description}", self._now
         )
+        self._end_digest(row, alert)
         # when it is over, the next alert is the first that anybody hears
         self._db.execute(
             "UPDATE windows SET closes_at = ? WHERE namespace = ? AND key = ? AND alert = ?",
             (silence.ends_at, self._namespace, throttle_key(alert), row["alert"]),
         )
         return True
+
+    def _end_digest(self, row: dict[str, Any], alert: Alert) -> None:
+        """Let what is gathered behind a message that is not sent go by itself."""
+        place = (self._namespace, row["channel"], alert.id)
+        self._db.execute(
+            "DELETE FROM digests WHERE namespace = ? AND channel = ? AND id = ?", place
+        )
+        self._db.execute(
+            "UPDATE deliveries SET due = ? WHERE status = 'pending' AND namespace = ? "
+            "AND channel = ? AND digest = ?",
+            (self._now, *place),
+        )
 
     def _waits_for_original(self, row: dict[str, Any]) -> bool:
         """Keep a resolution back while the alert that it ends is not delivered."""
@@ -266,6 +280,7 @@ def settle(  # noqa: PLR0917 - see Store.settle
     places = [p for p in claim.places if rows.holds_lease(db, p, claim.token)]
     if not places:
         return None
+    outcome = _excused(db, namespace, claim, outcome, now)
     for place in places:
         if isinstance(outcome, Pending):
             _retry(db, place, outcome)
@@ -278,7 +293,22 @@ def settle(  # noqa: PLR0917 - see Store.settle
             _add_fallback(db, place, claim.channel, fallback, outcome.reason, now)
     receipt = outcome.receipt if isinstance(outcome, Delivered) else None
     _settle_conversation(db, namespace, claim, receipt, now)
-    return _settle_circuit(db, namespace, claim.channel, outcome, now)
+    before, after = _settle_circuit(db, namespace, claim.channel, outcome, now)
+    return Settled(outcome, before, after)
+
+
+def _excused(
+    db: sqlite3.Connection, namespace: str, claim: Claim, outcome: Outcome, now: float
+) -> Outcome:
+    """Keep what was under way when another delivery found the channel out of order."""
+    if not isinstance(outcome, Failed) or not outcome.is_out_of_order:
+        return outcome
+    if not load_circuit(db, namespace, claim.channel).is_out_of_order:
+        return outcome
+    if claim.progress.is_probe:  # it was kept before, and is too old by now
+        return outcome
+    reason, remedy = outcome.reason, outcome.remedy
+    return Pending(due=now, reason=reason, remedy=remedy, is_out_of_order=True)
 
 
 def _call_resolution(
@@ -331,11 +361,13 @@ def _add_fallback(  # noqa: PLR0917 - what a row is made of
 
 def _settle_circuit(
     db: sqlite3.Connection, namespace: str, channel: str, outcome: Outcome, now: float
-) -> Settled:
+) -> tuple[Circuit, Circuit]:
+    """Return how the channel fared before, and how it fares by now."""
     before = load_circuit(db, namespace, channel)
     if before == CLOSED and isinstance(outcome, Delivered):
-        return Settled(CLOSED, CLOSED)
-    import random
+        return CLOSED, CLOSED
+    with importing():
+        import random
 
     after = circuit_rules.after(before, outcome, now, random.random)
     if after == CLOSED and before != CLOSED:
@@ -354,7 +386,7 @@ def _settle_circuit(
                 storable(after.remedy),
             ),
         )
-    return Settled(before, after)
+    return before, after
 
 
 def load_circuit(db: sqlite3.Connection, namespace: str, channel: str) -> Circuit:
@@ -413,6 +445,15 @@ def mend(db: sqlite3.Connection, namespace: str, channel: str, now: float) -> bo
             (now, namespace, channel, now),
         )
     return True
+
+
+def try_again(db: sqlite3.Connection, namespace: str, channel: str, now: float) -> None:
+    """Try a channel that fails with one delivery, now; that decides for the others."""
+    db.execute(
+        "UPDATE circuits SET until = ?, failures = max(failures, ?) "
+        "WHERE namespace = ? AND channel = ? AND (failures >= ? OR is_out_of_order)",
+        (now, circuit_rules.THRESHOLD, namespace, channel, circuit_rules.THRESHOLD),
+    )
 
 
 def hand_over(  # noqa: PLR0917 - see Store.hand_over

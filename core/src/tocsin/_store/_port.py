@@ -121,8 +121,9 @@ class Withheld:
 
 @attrs.frozen
 class Settled:
-    """How a channel fared before an attempt, and how it fares after it."""
+    """What was written down, and how the channel fared before an attempt and after it."""
 
+    outcome: Outcome
     before: Circuit
     after: Circuit
 
@@ -314,7 +315,7 @@ class Store(Protocol):
     def requeue(self, delivery_id: str, now: float) -> bool:
         """Make a settled delivery pending again, as if it had never been tried.
 
-        Its channel is taken to be in order again. Attachments are kept until all deliveries of the alert have succeeded: one that is
+        Its channel is tried at once, if it fails: with one delivery. Attachments are kept until all deliveries of the alert have succeeded: one that is
         requeued after that goes without them.
         """
 

@@ -307,7 +307,7 @@ class SqliteStore:
                 (now, channel, rows.seq_of(db, alert_id, self.namespace)),
             )
             if changed.rowcount > 0:
-                claims.mend(db, self.namespace, channel, now)
+                claims.try_again(db, self.namespace, channel, now)
             return bool(changed.rowcount > 0)
 
     def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
