@@ -140,6 +140,22 @@ def test_an_alert_that_fails(store):
     assert claim_one(store, NOW + 1).delivery_id == "2.inbox"
 
 
+def test_an_alert_that_goes_to_the_fallback(store):
+    """Where the alert went instead, however far, that it is over is told too."""
+    submit(store, Alert("t", id="1"), plan=["a"])
+    resolve(store, id="2")
+    for channel, fallback in (("a", "b"), ("b", "c")):
+        failed = Failed(reason=f"no {channel}")
+        store.settle(claim_one(store, channel=channel), failed, NOW, fallback=fallback)
+        assert claims(store, channel=channel) == []
+    deliver(store, claim_one(store, channel="c"), reference="7")
+
+    claim = claim_one(store, channel="c")
+    assert claim.delivery_id == "2.c"
+    assert claim.resolves.receipt == Receipt(reference="7")
+    assert status(store, "2") == {"a": "silenced", "b": "silenced", "c": "pending"}
+
+
 def test_what_was_in_a_digest(store):
     """Of a message that told of others too it is known where it is, not that it is over."""
     plan = [Route("inbox", digest=60)]

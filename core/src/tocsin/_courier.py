@@ -281,6 +281,8 @@ class Courier:
 
     def _plan_next_look(self) -> None:
         with self._lock:
+            if self._load() >= MAX_WORKERS:  # whoever is ready first looks again
+                return
             usable = [name for name, lane in self._lanes.items() if lane.free]
         due = self._store().next_due(usable) if usable else None
         if due is not None:
@@ -349,7 +351,7 @@ class Courier:
                 self._conclude(lane, attempt.claim, result)
             finally:
                 lane.close(attempt)
-                self.wake(0)
+        self.wake(0)
 
     def _is_late(self, claim: Claim) -> bool:
         """Whether it waited so long that its lease may end before the attempt does."""

@@ -187,8 +187,20 @@ class Claimer:
         if found.status != "delivered":
             reason = "the alert that is over was not delivered here"
             rows.silence(self._db, _place(row), reason, self._now)
+            self._follow(row)
             return True
         return False
+
+    def _follow(self, row: dict[str, Any]) -> None:
+        """Send a resolution after its alert, if that went to a fallback meanwhile."""
+        self._db.execute(
+            "INSERT INTO deliveries (alert, position, namespace, channel, status, due) "
+            "SELECT ?1, (SELECT max(position) + 1 FROM deliveries WHERE alert = ?1), "
+            "namespace, channel, 'pending', ?3 FROM deliveries WHERE alert = ?2 "
+            "AND status IN ('pending', 'delivered') AND channel NOT IN "
+            "(SELECT channel FROM deliveries WHERE alert = ?1) ORDER BY position LIMIT 1",
+            (row["alert"], row["resolves"], self._now),
+        )
 
     def _made(
         self,
