@@ -142,9 +142,9 @@ class Place:
             holder.communicate("let go\n", timeout=60)
 
     def end(self) -> None:
-        """Kill what is left of what was started, their children too."""
+        """Kill what still runs, children included, as after a test that failed."""
         for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 

@@ -95,7 +95,7 @@ def notifier(place: Place, clock: Clock) -> Iterator[Callable[..., tocsin.Notifi
 
 
 @pytest.fixture
-def settle(clock: Clock) -> Callable[..., tuple[tocsin.Delivery, ...]]:
+def settle(clock: Clock) -> Callable[..., object]:
     """Flushes, and lets the clock go on, until an alert's deliveries are settled."""
 
     def settled(notifier, result, *, step=400.0, steps=20):
