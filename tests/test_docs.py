@@ -189,6 +189,7 @@ TYPES = {
     "Duration": "duration",
     "Duration | None": "duration",
     "Folder | None": "string",
+    "bool | None": "boolean",
     "str": "string",
     "AlertLevel": "level",
     "tuple[str, ...]": "list of strings",
