@@ -26,7 +26,6 @@ from tocsin import (
     Rejected,
     RetryLater,
 )
-from tocsin._alert import new_id
 from tocsin._retry import MAX_RETRY_AFTER, Delivered, Failed, outcome
 from tocsin._routing import Route
 from tocsin._silence import Silence
@@ -77,6 +76,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.now = NOW
+        self.raised = 0
         self.planned: set[str] = set()
         self.held: dict[str, float] = {}
         self.ended: dict[str, str] = {}
@@ -116,8 +116,12 @@ class DeliveryMachine(RuleBasedStateMachine):
             if level is None:
                 self.resolve(self.stores[who], title)
                 continue
-            alert = Alert(title, level=level, wait_duration=wait, id=new_id())
+            alert = Alert(title, level=level, wait_duration=wait, id=self.next_id())
             self.raise_alert(self.stores[who], alert, plan)
+
+    def next_id(self):
+        self.raised += 1
+        return f"{self.raised:04}"  # the same in each run of the same steps
 
     def raise_alert(self, store, alert, plan):
         plan = [
@@ -133,7 +137,7 @@ class DeliveryMachine(RuleBasedStateMachine):
                 self.held[delivery] = route.not_before
 
     def resolve(self, store, title):
-        alert = Alert(title, kind="resolved", id=new_id())
+        alert = Alert(title, kind="resolved", id=self.next_id())
         statuses = self.statuses()
         channels = store.resolve(submission(alert), self.now, timeout=5)
 
