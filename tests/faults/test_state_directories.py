@@ -89,6 +89,25 @@ def test_the_database_is_removed_meanwhile(place):
     assert (place.path / "state" / "tocsin.db").exists()
 
 
+def test_the_database_is_removed_with_what_waits_in_it(place):
+    """What a process holds that somebody removed the file of is not lost."""
+    place.run(
+        "import os, time, tocsin\n"
+        "run = tocsin.init(mode='offline')\n"
+        "for number in range(3): run.alert(f'kept {number}')\n"
+        "for name in os.listdir('state'):\n"
+        "    if name.startswith('tocsin.db'): os.remove('state/' + name)\n"
+        "deadline = time.monotonic() + 20\n"
+        "while not os.path.exists('state/tocsin.db') and time.monotonic() < deadline:\n"
+        "    time.sleep(0.05)\n"
+        "run.finish()\n"
+    )
+    place.run("import tocsin; tocsin.init().finish(timeout=20)")
+
+    titles = sorted(str(line["title"]) for line in place.delivered())
+    assert titles == [f"kept {number}" for number in range(3)]
+
+
 @pytest.fixture
 def shared(place):
     """A state directory on a network file system, as the configuration says."""

@@ -154,12 +154,20 @@ class State:
         if time.monotonic() >= self._checked_at + _CHECKED_EVERY:
             self._checked_at = time.monotonic()
             if not store.is_in_place():  # somebody moved or removed the file
-                self._reopen(store, now)
+                self._move(store, now)
             if self.journal is not None:
                 self.journal.adopt(submit)
                 self.journal.mark(store.is_settled)
         self.spill.adopt(submit)
         return self.spill.is_empty
+
+    def _move(self, store: SqliteStore, now: float) -> None:
+        """Go on with a new file; what was not settled in the old one goes along."""
+        with contextlib.suppress(StoreError):
+            for alert in store.unsettled():
+                self.spill.write(alert)
+        _log.warning("%s was moved or removed, and is made anew", self._path)
+        self._reopen(store, now)
 
     def repair(self, now: float) -> None:
         """Put a damaged database aside; what can be read of it is submitted again."""

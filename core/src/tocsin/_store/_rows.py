@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from tocsin._throttle import Suppression
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+
+    from tocsin._alert import Alert
 
 Place = tuple[int, int]
 """A delivery's primary key: the alert's sequence number, the position in its plan."""
@@ -104,6 +107,20 @@ def drop_attachments(db: sqlite3.Connection, seq: int) -> None:
         "(SELECT 1 FROM deliveries WHERE alert = ? AND status <> 'delivered')",
         (seq, seq),
     )
+
+
+def unsettled(db: sqlite3.Connection, namespace: str) -> list[Alert]:
+    """Return the alerts that have a pending delivery; one that is damaged is left out."""
+    found = db.execute(
+        "SELECT seq, envelope FROM alerts WHERE namespace = ? AND EXISTS "
+        "(SELECT 1 FROM deliveries WHERE alert = seq AND status = 'pending') ORDER BY seq",
+        (namespace,),
+    ).fetchall()
+    alerts = []
+    for seq, envelope in found:
+        with contextlib.suppress(EnvelopeError):
+            alerts.append(decode(envelope, attachments(db, seq)))
+    return alerts
 
 
 def holds_lease(db: sqlite3.Connection, place: Place, token: int) -> bool:

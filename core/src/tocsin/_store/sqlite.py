@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
+    from tocsin._alert import Alert
     from tocsin._circuit import Circuit
     from tocsin._provider import Receipt
     from tocsin._retry import Outcome
@@ -442,6 +443,11 @@ class SqliteStore:
         """Say whether nothing of the alert is left to be delivered."""
         kept = self.deliveries(alert_id)
         return all(delivery.status is not Status.PENDING for delivery in kept)
+
+    def unsettled(self) -> list[Alert]:
+        """Return the alerts of which something is left to be delivered."""
+        with self._enqueued(PATIENCE) as db:
+            return rows.unsettled(db, self.namespace)
 
     def is_in_place(self) -> bool:
         """Say whether the file that is open is still the one at the path."""
