@@ -292,6 +292,7 @@ def test_what_was_suppressed_is_in_its_line(start, boxes, clock):
     """How many were suppressed before a member is told in its line, not of the whole."""
     notifier = start()
     raise_all(notifier, clock, ["a", "b"])
+    notifier.flush(10)
     for _ in range(3):
         notifier.notify(Alert("c", wait_duration=5))
     clock.advance(6)
