@@ -128,11 +128,16 @@ class Worker:
         role = ["raise", self.name, str(self.left)] if self.alerts else ["deliver"]
         self.process = start(self.folder, *role)
 
+    def end(self) -> int:
+        """Wait for its end, which a process that only delivers is asked for."""
+        self.process.stdin.close()
+        return self.process.wait(PATIENCE)
+
     @property
     def raised(self) -> int:
         """How many calls returned so far."""
         noted = self.folder / f"raised-{self.name}"
-        return noted.stat().st_size // (_LINE) if noted.exists() else 0
+        return noted.stat().st_size // _LINE if noted.exists() else 0
 
     @property
     def left(self) -> int:
@@ -180,9 +185,7 @@ class Chaos:
                     self._kill()
                 time.sleep(0.002)
         for worker in self.workers:
-            if worker.process.returncode is None:
-                worker.process.communicate(timeout=PATIENCE)
-            assert worker.process.returncode in {0, -signal.SIGKILL}, worker.name
+            assert worker.end() in {0, -signal.SIGKILL}, worker.name
             self.left_behind += self._unsettled(worker)
         assert start(self.folder, "drain").wait(PATIENCE) == 0
 
@@ -200,8 +203,7 @@ class Chaos:
         alive = [worker for worker in self.workers if worker.is_alive]
         worker = self.random.choice(alive)
         worker.process.kill()
-        worker.process.communicate()
-        if worker.process.returncode != -signal.SIGKILL:  # it was done just before
+        if worker.end() != -signal.SIGKILL:  # it was done just before
             return
         self.killed["raising" if worker.alerts else "delivering"] += 1
         self.in_flight += self._unsettled(worker)
