@@ -274,6 +274,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         if settled is None:
             return
         assert mine
+        ending = settled.outcome  # what was under way may be excused
         for one in mine:
             del self.leases[one]
             if isinstance(ending, Delivered | Failed):

@@ -33,7 +33,7 @@ from tocsin._spill import Spill
 
 spill = Spill(Path(sys.argv[1]))
 while not Path(sys.argv[2]).exists():
-    spill.adopt(lambda alert: print(alert.id))
+    spill.adopt(lambda alert, **_: print(alert.id))
 """
 
 DYING_ADOPTER = """
@@ -41,7 +41,7 @@ import os, sys
 from pathlib import Path
 from tocsin._spill import Spill
 
-def submit(alert):
+def submit(alert, **_):
     if alert.id == "2":
         os._exit(9)
     print(alert.id, flush=True)
@@ -66,10 +66,15 @@ def write_all(folder, alerts):
     return spill
 
 
+def into(adopted):
+    """Return what keeps the alerts that are submitted in a list."""
+    return lambda alert, **_: adopted.append(alert)
+
+
 def adopt_all(folder):
     """Return what a process that comes later finds."""
     adopted = []
-    count = Spill(folder).adopt(adopted.append)
+    count = Spill(folder).adopt(into(adopted))
     assert count == len(adopted)
     return adopted
 
@@ -118,7 +123,7 @@ def test_is_empty(folder):
     """A spill is empty again when all was adopted."""
     spill = write_all(folder, numbered(1))
     before = spill.is_empty
-    spill.adopt(lambda alert: None)
+    spill.adopt(lambda alert, **_: None)
 
     assert not before
     assert spill.is_empty
@@ -135,9 +140,9 @@ def test_own_file_is_adopted(folder):
     """A process may adopt what it wrote itself, and write on."""
     spill = write_all(folder, numbered(1))
     adopted = []
-    spill.adopt(adopted.append)
+    spill.adopt(into(adopted))
     spill.write(*numbered(2))
-    spill.adopt(adopted.append)
+    spill.adopt(into(adopted))
 
     assert ids(adopted) == ["1", "2"]
 
@@ -147,7 +152,7 @@ def test_writing_while_it_is_adopted(folder):
     spill = write_all(folder, numbered(1, 2))
     adopted = []
 
-    def submit(alert):
+    def submit(alert, **_):
         adopted.append(alert)
         spill.write(*numbered(f"{alert.id}-again"))
 
@@ -176,7 +181,7 @@ def test_file_taken_before_it_is_written(folder, between):
     """A writer whose file is taken over before it has the lock writes to another."""
     spill = write_all(folder, numbered(1))
     adopted = []
-    between(lambda: Spill(folder).adopt(adopted.append))
+    between(lambda: Spill(folder).adopt(into(adopted)))
     spill.write(*numbered(2))
 
     assert ids([*adopted, *adopt_all(folder)]) == ["1", "2"]
@@ -188,7 +193,7 @@ def test_file_begun_again_before_it_is_adopted(folder, between):
     adopted = []
 
     def come_first():
-        Spill(folder).adopt(adopted.append)
+        Spill(folder).adopt(into(adopted))
         spill.write(*numbered(2))
 
     between(come_first)
@@ -202,7 +207,7 @@ def test_one_adopter_at_a_time(folder):
     write_all(folder, numbered(1, 2))
     adopted = []
 
-    def submit(alert):
+    def submit(alert, **_):
         adopted.append(alert)
         assert adopt_all(folder) == []
 
@@ -215,7 +220,7 @@ def test_store_that_fails(folder):
     write_all(folder, numbered(1, 2, 3))
     taken = []
 
-    def submit(alert):
+    def submit(alert, **_):
         if alert.id == "2":
             raise StoreBusy("locked")
         taken.append(alert)
@@ -231,7 +236,7 @@ def test_writing_after_a_failed_adoption(folder):
     """A writer whose file was taken and not finished goes on in a new one."""
     spill = write_all(folder, numbered(1))
 
-    def submit(alert):
+    def submit(alert, **_):
         raise StoreBusy("locked")
 
     with pytest.raises(StoreBusy):
@@ -342,3 +347,13 @@ def test_processes_lose_nothing(folder, tmp_path):
     expected = {f"{name}-{number}" for name in "abc" for number in range(300)}
     assert set(adopted) == expected
     assert len(adopted) == len(expected)
+
+
+@pytest.mark.parametrize("is_admitted", [True, False])
+def test_whether_it_was_admitted(folder, is_admitted):
+    """What passed the throttle in a store that is gone is not asked to pass it again."""
+    Spill(folder).write(*numbered(1), is_admitted=is_admitted)
+    told = []
+    Spill(folder).adopt(lambda alert, *, is_admitted: told.append(is_admitted))
+
+    assert told == [is_admitted]

@@ -70,7 +70,7 @@ class Courier:
         clock: Callable[[], float],
         chores: Callable[[], bool],
         on_settled: Callable[[], None],
-        repair: Callable[[], None],
+        repair: Callable[[], bool],
     ) -> None:
         self._store = store
         self._settings = settings
@@ -237,7 +237,8 @@ class Courier:
         try:
             self._round()
         except StoreDamaged:
-            self._repair()
+            if not self._repair():
+                raise
             self._next_look = self._next_chores = 0.0
 
     def _round(self) -> None:
@@ -364,7 +365,7 @@ class Courier:
         if conversation:
             try:
                 turn = self._store().join(claim, conversation, self._clock())
-            except StoreError:  # the message matters more than its place
+            except (StoreError, TypeError):  # the message matters more than its place
                 turn = Turn.BEGIN
             if turn is Turn.WAIT:
                 return turn

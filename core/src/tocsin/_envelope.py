@@ -71,11 +71,15 @@ def decode(envelope: str, attachments: Iterable[Attachment] = ()) -> Alert:
         raise EnvelopeError(f"a stored alert is damaged: {error}") from error
 
 
-def encode_whole(alert: Alert) -> str:
-    """Return the alert as one line of ASCII JSON, attachments included."""
+def encode_whole(alert: Alert, *, is_admitted: bool = False) -> str:
+    """Return the alert as one line of ASCII JSON, attachments included.
+
+    With `is_admitted` it passed the throttle, and must not be asked to again.
+    """
     return json.dumps(
         {
             "alert": encode(alert),
+            "admitted": is_admitted,
             "attachments": [
                 {
                     "name": item.name,
@@ -89,8 +93,11 @@ def encode_whole(alert: Alert) -> str:
     )
 
 
-def decode_whole(line: str) -> Alert:
-    """Return the alert that `encode_whole` wrote; raises as `decode` does."""
+def decode_whole(line: str) -> tuple[Alert, bool]:
+    """Return what `encode_whole` wrote: the alert, and whether it was admitted.
+
+    Raises as `decode` does.
+    """
     try:
         values = json.loads(line)
         alert = decode(values["alert"])  # first: it knows whether we are too old
@@ -102,4 +109,5 @@ def decode_whole(line: str) -> Alert:
         ]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise EnvelopeError(f"a spilled alert is damaged: {error}") from error
-    return attrs.evolve(alert, attachments=tuple(attachments))
+    whole = attrs.evolve(alert, attachments=tuple(attachments))
+    return whole, values.get("admitted") is True

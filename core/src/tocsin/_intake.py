@@ -147,9 +147,10 @@ class Intake:
         *,
         is_new: bool,
     ) -> Result:
-        known = self.gate.suppress(key, alert.level, alert.wait_duration, now)
-        if known is not None:
-            return _suppressed(*known)
+        if is_new:  # with an id of its own it may be one that the store has
+            known = self.gate.suppress(key, alert.level, alert.wait_duration, now)
+            if known is not None:
+                return _suppressed(*known)
         suppressed = self.gate.take(key)
         verdict: Granted | Withheld | Known | None = None
         try:
@@ -233,7 +234,8 @@ class Intake:
 
     def _defer(self, alert: Alert, key: str, now: float, error: StoreError) -> Result:
         try:
-            self._state.spill.write(with_copies(alert))
+            alert = with_copies(alert)
+            self._state.spill.write(alert)
         except OSError as spilled:
             return self._refuse(f"{error}; and the alert cannot be spilled: {spilled}")
         self._state.note(alert, self._settings.submit_timeout)
@@ -286,24 +288,32 @@ class Intake:
         What finds no room waits until there is some.
         """
 
-        def submit(alert: Alert) -> None:
-            self._adopt(alert, now)
+        def submit(alert: Alert, /, *, is_admitted: bool) -> None:
+            self._adopt(alert, now, is_admitted=is_admitted)
 
         try:
             return self._state.maintain(submit, now)
         except StoreFull:
             return False
 
-    def _adopt(self, alert: Alert, now: float) -> None:
+    def _adopt(self, alert: Alert, now: float, *, is_admitted: bool) -> None:
         store, key = self._store(PATIENCE), throttle_key(alert)
         if alert.kind == RESOLVED:
             resolution = attrs.evolve(
-                self._resolution(alert, key, now), is_adopted=True
+                self._resolution(alert, key, now),
+                is_adopted=True,
+                is_admitted=is_admitted,
             )
             store.resolve(resolution, now, timeout=PATIENCE)
         else:
             plan = self._routes(self._matching(alert), alert.level, now)
-            submission = Submission(alert=alert, key=key, plan=plan, is_adopted=True)
+            submission = Submission(
+                alert=alert,
+                key=key,
+                plan=plan,
+                is_adopted=True,
+                is_admitted=is_admitted,
+            )
             store.submit(submission, now, timeout=PATIENCE)
         self._on_kept()
 

@@ -16,21 +16,28 @@ import os
 import queue
 import socket
 import threading
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tocsin._alert import new_id
 from tocsin._envelope import decode_whole, encode_whole
-from tocsin._errors import EnvelopeError
+from tocsin._errors import EnvelopeError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from tocsin._alert import Alert
+    from tocsin._spill import Submit
 
 STALE = 60.0
 """Seconds after which a file that nobody touched has no owner any more."""
+_TOUCHED_EVERY = STALE / 4
+_LOOKED_EVERY = (
+    STALE / 2
+)  # at what others left; each look costs the file server something
+_CLOSING = 0.5  # seconds that closing waits for the server
 _LOOKED_AT = 200  # alerts that are looked at in one round, whether they are settled
 
 _log = logging.getLogger("tocsin")
@@ -59,6 +66,9 @@ class Journal:
         self._open: OrderedDict[str, None] = OrderedDict()
         self._lines: queue.SimpleQueue[_Line] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
+        self._keeper: threading.Thread | None = None
+        self._look_at = 0.0
+        self._touch_at = 0.0
 
     def write(self, alert: Alert, timeout: float) -> None:
         """Append the alert; the server has it once this returns.
@@ -69,7 +79,7 @@ class Journal:
             OSError: The shared folder cannot be written, or not within `timeout` seconds.
 
         """
-        line = _Line(alert.id, encode_whole(alert))
+        line = _Line(alert.id, encode_whole(alert, is_admitted=True))
         self._lines.put(line)
         if not self._has_writer():
             self._write_all()
@@ -125,9 +135,50 @@ class Journal:
             os.fsync(file.fileno())
 
     def _new_file(self) -> Path:
-        return self._folder / f"{socket.gethostname()}-{os.getpid()}-{new_id()}.jsonl"
+        return self._folder / f"{_machine()}-{os.getpid()}-{new_id()}.jsonl"
 
-    def mark(self, is_settled: Callable[[str], bool]) -> None:
+    def tend(self, submit: Submit, is_settled: Callable[[str], bool]) -> None:
+        """Adopt, mark and touch, in a thread of its own: a server that hangs hangs that."""
+        if self.is_busy:
+            return
+        keeper = threading.Thread(
+            target=self._tend,
+            args=(submit, is_settled),
+            name="tocsin keeper",
+            daemon=True,
+        )
+        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
+            keeper.start()
+            self._keeper = keeper
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is just being tended."""
+        return self._keeper is not None and self._keeper.is_alive()
+
+    def _tend(self, submit: Submit, is_settled: Callable[[str], bool]) -> None:
+        try:
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + _LOOKED_EVERY
+                self._adopt(submit)
+            self._mark(is_settled)
+        except (OSError, StoreError) as error:
+            _log.debug("the journal is seen to later: %s", error)
+
+    def close(self, is_settled: Callable[[str], bool]) -> None:
+        """Mark once more what is settled, unless the server does not answer."""
+        if self._keeper is not None:
+            self._keeper.join(_CLOSING)
+        if not self._lock.acquire(timeout=_CLOSING):
+            return
+        try:
+            self._mark(is_settled)
+        except (OSError, StoreError) as error:
+            _log.debug("the journal is seen to later: %s", error)
+        finally:
+            self._lock.release()
+
+    def _mark(self, is_settled: Callable[[str], bool]) -> None:
         """Mark what is settled, and touch the file, or remove it when all of it is."""
         with self._lock:
             looked_at = list(self._open)[:_LOOKED_AT]
@@ -146,15 +197,15 @@ class Journal:
             self._mine.unlink(missing_ok=True)
         elif settled:
             self._append(*(json.dumps({"settled": one}) for one in settled))
-        else:
+        elif time.monotonic() >= self._touch_at:
+            self._touch_at = time.monotonic() + _TOUCHED_EVERY
             os.utime(self._mine)
 
-    def adopt(self, submit: Callable[[Alert], None]) -> int:
-        """Submit what processes left that are gone; return how many alerts that were.
+    def _adopt(self, submit: Submit) -> None:
+        """Submit what processes left that are gone.
 
         Submitting twice must be harmless: a crash in between starts the file again.
         """
-        adopted = 0
         for path in self._ownerless():
             ours = self._new_file()
             try:
@@ -165,14 +216,13 @@ class Journal:
             except OSError as error:
                 _log.debug("the journal %s is passed over: %s", path, error)
                 continue
-            for alert in alerts:
-                with self._lock:
-                    self._append(encode_whole(alert))
-                    self._open[alert.id] = None
-                submit(alert)
+            if alerts:
+                with self._lock:  # from here on they are in our own
+                    self._append(*(encode_whole(a, is_admitted=True) for a in alerts))
+                    self._open.update(dict.fromkeys(alert.id for alert in alerts))
             ours.unlink(missing_ok=True)
-            adopted += len(alerts)
-        return adopted
+            for alert in alerts:
+                submit(alert, is_admitted=True)
 
     def _ownerless(self) -> Iterator[Path]:
         others = [path for path in self._folder.glob("*.jsonl") if path != self._mine]
@@ -180,7 +230,7 @@ class Journal:
             return
         now = self._now()
         for path in sorted(others):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # gone, or not of ours
                 if _is_of_the_dead(path) or now - path.stat().st_mtime > STALE:
                     yield path
 
@@ -193,21 +243,24 @@ class Journal:
         finally:
             probe.unlink(missing_ok=True)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether all that this process took in is settled, and the file is gone."""
-        with self._lock:
-            return not self._open
-
     def after_fork_in_child(self) -> None:
         """Leave to the parent what is the parent's."""
         self._begin()
 
 
+def _machine() -> str:
+    """Return where process ids mean what they mean here: containers may share a name."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - no file
+    except OSError:  # not Linux
+        namespace = 0
+    return f"{socket.gethostname()}.{namespace}"
+
+
 def _is_of_the_dead(path: Path) -> bool:
     """Say whether the file's owner was a process of this machine, and is gone."""
-    host, pid, _ = path.name.rsplit("-", 2)
-    if host != socket.gethostname() or not pid.isdecimal():
+    machine, pid, _ = path.name.rsplit("-", 2)
+    if machine != _machine() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)
@@ -226,6 +279,6 @@ def _unsettled(lines: Iterable[bytes]) -> list[Alert]:
             if settled := json.loads(text).get("settled"):
                 alerts.pop(settled, None)
             else:
-                alert = decode_whole(text)
+                alert, _ = decode_whole(text)
                 alerts[alert.id] = alert
     return list(alerts.values())

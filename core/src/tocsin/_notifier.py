@@ -233,8 +233,8 @@ class Notifier:
             self.store().prune(now - self.settings.retention)
         return is_done
 
-    def _repair(self) -> None:
-        self.state.repair(self._clock())
+    def _repair(self) -> bool:
+        return self.state.repair(self._clock())
 
     def _note_settled(self) -> None:
         with self._settled:

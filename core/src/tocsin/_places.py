@@ -62,9 +62,9 @@ def local_dir(shared: str) -> str:
     base = os.environ.get("TOCSIN_LOCAL_DIR", "")
     if not base:
         base = "/var/tmp" if os.path.isdir("/var/tmp") else tempfile.gettempdir()  # noqa: PTH112, S108 - whoever uses it makes sure that it is theirs
-        base = os.path.join(base, f"tocsin-{login()}")  # noqa: PTH118 - a str
+    who = os.getuid() if hasattr(os, "getuid") else login()
     name = hashlib.blake2b(shared.encode(), digest_size=8).hexdigest()
-    return os.path.join(base, name)  # noqa: PTH118 - likewise
+    return os.path.join(base, f"tocsin-{who}", name)  # noqa: PTH118 - a str
 
 
 def expanded(path: str) -> str:

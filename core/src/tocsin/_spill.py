@@ -7,7 +7,7 @@ import logging
 import os
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tocsin._alert import new_id
 from tocsin._envelope import decode_whole, encode_whole
@@ -19,10 +19,18 @@ except ImportError:  # Windows: a process adopts only what no other has open
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from tocsin._alert import Alert
+
+
+class Submit(Protocol):
+    """Submits an alert that was kept beside the store."""
+
+    def __call__(self, alert: Alert, /, *, is_admitted: bool) -> None:
+        """Submit; with `is_admitted` it passed the throttle before."""
+
 
 _MAX_IN_MEMORY = 10_000
 _SUFFIXES = (".jsonl", ".taken", ".newer")  # written; being adopted; of a newer tocsin
@@ -47,15 +55,17 @@ class Spill:
         """Whether nothing waits here, nor is just being adopted by someone."""
         return not any(self._waiting())
 
-    def write(self, alert: Alert) -> None:
+    def write(self, alert: Alert, *, is_admitted: bool = False) -> None:
         """Append the alert. It survives this process once this returns.
+
+        With `is_admitted` it passed the throttle, and will not be asked to again.
 
         Raises:
             OSError: The folder cannot be written, or the disk is full.
 
         """
         # a line torn by a full disk must not take the next one along: begin a new one
-        line = b"\n" + encode_whole(alert).encode() + b"\n"
+        line = b"\n" + encode_whole(alert, is_admitted=is_admitted).encode() + b"\n"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while not self._append(line):
             self._mine = self._new_file()
@@ -74,7 +84,7 @@ class Spill:
     def _new_file(self) -> Path:
         return self._folder / f"{os.getpid()}-{new_id()}.jsonl"
 
-    def adopt(self, submit: Callable[[Alert], None]) -> int:
+    def adopt(self, submit: Submit) -> int:
         """Submit what waits here and forget it; return how many alerts that were.
 
         Submitting twice must be harmless: a crash in between starts the file again.
@@ -116,7 +126,7 @@ class MemorySpill:
         """Whether nothing waits here."""
         return not self._alerts
 
-    def write(self, alert: Alert) -> None:
+    def write(self, alert: Alert, *, is_admitted: bool = False) -> None:  # noqa: ARG002 - of a file
         """Append the alert.
 
         Raises:
@@ -127,11 +137,11 @@ class MemorySpill:
             raise OSError(f"{_MAX_IN_MEMORY:,} alerts wait in memory already")
         self._alerts.append(alert)
 
-    def adopt(self, submit: Callable[[Alert], None]) -> int:
+    def adopt(self, submit: Submit) -> int:
         """Submit what waits here and forget it; return how many alerts that were."""
         adopted = 0
         while self._alerts:
-            submit(self._alerts[0])
+            submit(self._alerts[0], is_admitted=False)
             self._alerts.popleft()
             adopted += 1
         return adopted
@@ -141,7 +151,7 @@ class MemorySpill:
         self._alerts.clear()
 
 
-def _adopt_file(path: Path, submit: Callable[[Alert], None]) -> int:
+def _adopt_file(path: Path, submit: Submit) -> int:
     # a name of its own: the writer may begin a file of the old name again
     taken = path.with_name(f"{new_id()}.taken")
     with path.open("rb") as file, _locked(file):
@@ -158,16 +168,16 @@ def _adopt_file(path: Path, submit: Callable[[Alert], None]) -> int:
         return alerts
 
 
-def _submit_lines(file: BinaryIO, submit: Callable[[Alert], None]) -> int:
+def _submit_lines(file: BinaryIO, submit: Submit) -> int:
     alerts = 0
     for line in file:
-        for alert in _read(line):
-            submit(alert)
+        for alert, is_admitted in _read(line):
+            submit(alert, is_admitted=is_admitted)
             alerts += 1
     return alerts
 
 
-def _read(line: bytes) -> Iterator[Alert]:
+def _read(line: bytes) -> Iterator[tuple[Alert, bool]]:
     try:
         yield decode_whole(line.decode(errors="replace"))
     except EnvelopeTooNew:

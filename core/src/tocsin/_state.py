@@ -18,10 +18,9 @@ from tocsin._imports import importing
 from tocsin._spill import MemorySpill, Spill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tocsin._alert import Alert
     from tocsin._journal import Journal
+    from tocsin._spill import Submit
     from tocsin._store.sqlite import SqliteStore
 
 _CHECKED_EVERY = 1.0  # seconds between two looks whether the file is still there
@@ -51,10 +50,13 @@ class State:
         self._is_network = is_network
         self._store: SqliteStore | None = None
         self._opening = threading.RLock()
-        self.spill: Spill | MemorySpill = self._new_spill(folder)
-        self.journal: Journal | None = None
-        self._path = ""
+        self._kind = "" if folder == places.MEMORY else self._network_kind()
+        self._local = places.local_dir(folder) if self._kind else folder
+        self.spill: Spill | MemorySpill = self._new_spill(self._local)
+        self.journal = self._new_journal()
+        self._path = os.path.join(self._local, "tocsin.db")  # noqa: PTH118 - a str
         self._checked_at = 0.0
+        self._is_tended = False  # at least once, to its end
         self._told = False
 
     def store(self, timeout: float, now: float) -> SqliteStore:
@@ -79,7 +81,7 @@ class State:
         if self.folder == places.MEMORY:
             return self._open_at(places.MEMORY, timeout, now)
         try:
-            self._path = os.path.join(self._make_folder(), "tocsin.db")  # noqa: PTH118 - a str
+            self._make_folder()
             return self._open_at(self._path, timeout, now)
         except (StoreBusy, StoreDamaged):
             raise
@@ -92,24 +94,24 @@ class State:
             self.spill = MemorySpill()
             return self._open_at(places.MEMORY, timeout, now)
 
-    def _make_folder(self) -> str:
-        """Return the folder that the database is in."""
+    def _make_folder(self) -> None:
+        """Make the folder that the database is in."""
         Path(self.folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        kind = self._network_kind()
-        if not kind:
-            return self.folder
+        if self._kind:
+            _log.info(
+                "%s is on a network file system (%s): the database is in %s, and each "
+                "process keeps a journal in the shared folder",
+                *(self.folder, self._kind, self._local),
+            )
+            _make_own(self._local)
+
+    def _new_journal(self) -> Journal | None:
+        if not self._kind:
+            return None
         with importing():
             from tocsin._journal import Journal
 
-        local = _own_folder(places.local_dir(self.folder))
-        self.journal = Journal(Path(self.folder, "journal", _digest(self._namespace)))
-        self.spill = self._new_spill(local)
-        _log.info(
-            "%s is on a network file system (%s): the database is in %s, and each process "
-            "keeps a journal in the shared folder",
-            *(self.folder, kind, local),
-        )
-        return local
+        return Journal(Path(self.folder, "journal", _digest(self._namespace)))
 
     def _network_kind(self) -> str:
         if self._is_network is None:
@@ -143,8 +145,8 @@ class State:
                     error,
                 )
 
-    def maintain(self, submit: Callable[[Alert], None], now: float) -> bool:
-        """Take in what was spilled or left; say whether all of it is settled.
+    def maintain(self, submit: Submit, now: float) -> bool:
+        """Take in what was spilled or left; say whether all of that is done.
 
         Raises:
             StoreError: The store does not take it; it is kept.
@@ -155,43 +157,48 @@ class State:
             self._checked_at = time.monotonic()
             if not store.is_in_place():  # somebody moved or removed the file
                 self._move(store, now)
-            if self.journal is not None:
-                self.journal.adopt(submit)
-                self.journal.mark(store.is_settled)
         self.spill.adopt(submit)
-        return self.spill.is_empty
+        if self.journal is None:
+            return self.spill.is_empty
+        is_tended = not self.journal.is_busy and self._is_tended
+        self._is_tended = True
+        self.journal.tend(submit, store.is_settled)
+        return is_tended and self.spill.is_empty
 
     def _move(self, store: SqliteStore, now: float) -> None:
         """Go on with a new file; what was not settled in the old one goes along."""
         with contextlib.suppress(StoreError):
             for alert in store.unsettled():
-                self.spill.write(alert)
+                self.spill.write(alert, is_admitted=True)
         _log.warning("%s was moved or removed, and is made anew", self._path)
         self._reopen(store, now)
 
-    def repair(self, now: float) -> None:
-        """Put a damaged database aside; what can be read of it is submitted again."""
+    def repair(self, now: float) -> bool:
+        """Put a damaged database aside; what can be read of it is submitted again.
+
+        Returns whether there was something to repair.
+        """
         from tocsin._store import damage
 
-        self.close()
-        aside = damage.put_aside(self._path, now)
-        if aside is None:  # another process did, or it is not damaged
-            return
         saved = 0
-        spills: dict[str, Spill] = {}
-        folder = Path(self._path).parent
-        for namespace, alert in damage.salvage(aside):
-            spill = spills.setdefault(
-                namespace, Spill(folder / "spill" / _digest(namespace))
-            )
-            spill.write(alert)
+
+        def save(namespace: str, alert: Alert) -> None:
+            nonlocal saved
             saved += 1
+            spill = Spill(Path(self._path).parent / "spill" / _digest(namespace))
+            spill.write(alert, is_admitted=True)
+
+        self.close()
+        aside = damage.put_aside(self._path, now, save)
+        if aside is None:  # another process did, or it is not damaged
+            return False
         _log.error(
             "the database was damaged, and was put aside as %s: a new one is made; %d alerts "
             "that were not delivered could be read, and are submitted again",
             *(aside, saved),
         )
         self._reopen(self.store(_PATIENT, now), now)
+        return True
 
     def _reopen(self, store: SqliteStore, now: float) -> None:
         store.close()
@@ -202,8 +209,7 @@ class State:
         if self._store is None:
             return
         if self.journal is not None:
-            with contextlib.suppress(OSError, StoreError):
-                self.journal.mark(self._store.is_settled)
+            self.journal.close(self._store.is_settled)
         self._store.close()
 
     @property
@@ -227,17 +233,20 @@ def _digest(namespace: str) -> str:
     return hashlib.blake2b(namespace.encode(), digest_size=8).hexdigest()
 
 
-def _own_folder(path: str) -> str:
+def _make_own(path: str) -> None:
     """Make a folder where everybody can, and be sure that it is ours alone.
 
     Raises:
-        OSError: It is somebody else's.
+        OSError: It, or the one around it, is somebody else's.
 
     """
-    os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103 - likewise
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(f"{path} is no folder")
-    if os.name != "nt" and (found.st_uid != os.getuid() or found.st_mode & 0o077):
-        raise PermissionError(f"{path} is not ours alone: remove it")
-    return path
+    own = os.path.dirname(path)  # noqa: PTH120 - a str
+    os.makedirs(os.path.dirname(own), exist_ok=True)  # noqa: PTH103, PTH120 - likewise
+    for folder in (own, path):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)  # noqa: PTH102 - likewise
+        found = os.lstat(folder)
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(f"{folder} is no folder")
+        if os.name != "nt" and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+            raise PermissionError(f"{folder} is not ours alone: remove it")

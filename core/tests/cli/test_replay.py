@@ -191,6 +191,6 @@ def test_all_that_failed_on_a_channel_that_was_repaired(cli, gate):
 
     result = cli("replay", "--failed")
     assert result.exit_code == 0
-    assert "✓  dm  1 delivered" in result.stdout
+    assert "✓  dm  2 delivered" in result.stdout
     assert cli("drain").exit_code == 0
     assert sorted(gate.titles) == ["one", "two"]

@@ -55,7 +55,8 @@ def drain(ctx: click.Context, *, timeout: float) -> None:
 def _leavers(invocation: Invocation, state: State) -> list[Namespace]:
     """Return those that have left something, or may have: spill files bear no name."""
     own, is_spilled = invocation.source(), bool(state.spilled())
-    known = {one.name: one for one in state.namespaces()}
+    known = {one.name: one for one in state.repaired()}
+    is_spilled = is_spilled or bool(state.spilled())
     if own and is_spilled:  # it may have spilled before the store ever knew it
         known.setdefault(own, Namespace(name=own, config=own, pending=0))
     return [

@@ -175,15 +175,31 @@ def _replay_failed(invocation: Invocation, timeout: float) -> Exit:
             channels = ", ".join(sorted(gone))
             said = f"Left out: the configuration has no {channels} any more."
             screen.show(line(said, "yellow"))
-        if not failed:
+        waiting = _waiting(notifier)
+        if not failed and not waiting:
             screen.tell(line("Nothing has failed."))
-        ids = [one.id for one in known]
-        _requeue(ids, notifier)
+        _requeue([one.id for one in known], notifier)
+        for channel in {one.channel for one in waiting}:
+            notifier.store().try_again(channel, time.time())
+        ids = [one.id for one in (*known, *waiting)]
         if ids:
             work_off(notifier, screen, timeout)
         fates = Counter(map(Fate.of, _as_they_stand(ids, notifier.store())))
         code = tell_fates(fates, notifier, screen)
     return Exit.UNDELIVERED if gone else code
+
+
+def _waiting(notifier: Notifier) -> list[DeliveryRecord]:
+    """Return what waits behind a channel that fails: an earlier replay may have put it there."""
+    store = notifier.store()
+    failing = {name for name, circuit in store.circuits().items() if circuit.is_failing}
+    channels = failing & notifier.settings.channels.keys()
+    return [
+        delivery
+        for record in (store.history(limit=_ALL) if channels else ())
+        for delivery in record.deliveries
+        if delivery.status is Status.PENDING and delivery.channel in channels
+    ]
 
 
 def _failed(store: SqliteStore) -> list[DeliveryRecord]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from tocsin import _places as places
+from tocsin import _state as files
 from tocsin._cli._faults import without_troubles
-from tocsin._errors import StoreError
+from tocsin._errors import StoreDamaged, StoreError
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
 from tocsin._spill import waiting_files
@@ -70,6 +72,14 @@ class State:
         """Return everyone who has used the store."""
         with self.store("") as store:
             return store.namespaces()
+
+    def repaired(self) -> list[Namespace]:
+        """Return the same; a damaged store is put aside, and what is readable is saved."""
+        try:
+            return self.namespaces()
+        except StoreDamaged:
+            files.State(self.folder, "", "").repair(time.time())
+            return self.namespaces()
 
     def notifier(self, namespace: Namespace) -> Notifier | None:
         """Return a notifier of a namespace; None when its settings were made in code.

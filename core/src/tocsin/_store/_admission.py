@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,7 +14,12 @@ from tocsin._envelope import encode
 from tocsin._routing import Route
 from tocsin._store import _rows as rows
 from tocsin._store._port import Granted, Withheld
-from tocsin._throttle import NONE_SUPPRESSED, Suppression, Window, suppressed_until
+from tocsin._throttle import (
+    NONE_SUPPRESSED,
+    Suppression,
+    Window,
+    suppressed_until,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,6 +60,8 @@ def admit(
     if submission.suppressed.count:
         suppressed += submission.suppressed
     until = suppressed_until(window, alert.level, alert.wait_duration, now)
+    if submission.is_admitted:
+        until = None
     if window is not None and until is not None:
         suppressed += Suppression(1, now)
         recount(db, namespace, submission.key, suppressed)
@@ -129,10 +137,12 @@ def _written(plan: tuple[Route, ...]) -> str:
     return json.dumps([[r.channel, r.not_before, r.digest] for r in plan])
 
 
-def waiting(db: sqlite3.Connection) -> int:
+def waiting(db: sqlite3.Connection, namespace: str) -> int:
     """Return how many alerts there are whose deliveries are not made."""
     found = db.execute(
-        "SELECT count(*) FROM alerts WHERE seq > (SELECT alert FROM enqueued)"
+        "SELECT count(*) FROM alerts WHERE seq > (SELECT alert FROM enqueued) "
+        "AND namespace = ? AND plan <> '[]'",
+        (namespace,),
     )
     return int(found.fetchone()[0])
 
@@ -143,12 +153,6 @@ def is_behind(db: sqlite3.Connection) -> bool:
         "SELECT EXISTS (SELECT 1 FROM alerts WHERE seq > (SELECT alert FROM enqueued))"
     )
     return bool(found.fetchone()[0])
-
-
-def enqueue_all(db: sqlite3.Connection) -> None:
-    """Make the deliveries of all alerts."""
-    while is_behind(db):
-        enqueue(db)
 
 
 def enqueue(db: sqlite3.Connection) -> None:
@@ -218,13 +222,15 @@ def resolve(
     """Plan that the channels which had the last alert of a key hear that it is over."""
     found = db.execute(
         "SELECT alert, suppressed, suppressed_since FROM windows "
-        "WHERE namespace = ? AND key = ? AND alert IS NOT NULL",
-        (namespace, submission.key),
+        "WHERE namespace = ? AND key = ? AND alert IS NOT NULL AND admitted_at <= ?",
+        (namespace, submission.key, _happened(submission)),
     ).fetchone()
     if found is None:
-        return ()
-    enqueue_all(db)
+        return _resolve_unknown(db, namespace, submission, now)
     alert, *suppressed = found
+    while not _is_enqueued(db, alert):
+        enqueue(db)
+    close_window(db, namespace, submission.key)
     channels = tuple(
         channel
         for (channel,) in db.execute(
@@ -234,7 +240,6 @@ def resolve(
         )
     )
     if channels:
-        close_window(db, namespace, submission.key)
         plan = _retold(channels, submission.plan)
         record(
             db,
@@ -245,6 +250,29 @@ def resolve(
             resolves=alert,
         )
     return channels
+
+
+def _happened(submission: Submission) -> float:
+    """Return when it was over: one that comes late ends nothing that began since."""
+    created_at = submission.alert.created_at
+    if not submission.is_adopted or created_at is None:
+        return math.inf
+    return created_at.timestamp()
+
+
+def _resolve_unknown(
+    db: sqlite3.Connection, namespace: str, submission: Submission, now: float
+) -> tuple[str, ...]:
+    """Tell by the plan what was to be told of an alert that another store had."""
+    if not submission.is_admitted or not submission.plan:
+        return ()
+    record(db, namespace, submission, NONE_SUPPRESSED, now)
+    return tuple(route.channel for route in submission.plan)
+
+
+def _is_enqueued(db: sqlite3.Connection, seq: int) -> bool:
+    found = db.execute("SELECT alert FROM enqueued").fetchone()
+    return bool(found[0] >= seq)
 
 
 def close_window(db: sqlite3.Connection, namespace: str, key: str) -> None:

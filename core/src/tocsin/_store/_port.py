@@ -50,6 +50,8 @@ class Submission:
     """What was suppressed under this key and is not counted in the store yet."""
     is_new: bool = False
     """Its id was made for it just now: nobody can have submitted it before."""
+    is_admitted: bool = False
+    """It passed the throttle before, in a store that is damaged or gone."""
     is_adopted: bool = False
     """It comes from a spill file, which is read again after a crash: count it once."""
 
@@ -324,6 +326,9 @@ class Store(Protocol):
 
     def circuits(self) -> dict[str, Circuit]:
         """Return the channels that fail or have to wait, and how."""
+
+    def try_again(self, channel: str, now: float) -> None:
+        """Try a channel that fails now, with one delivery: that decides for the others."""
 
     def mend(self, channel: str, now: float) -> bool:
         """Take a channel to be in order again; False when it was."""

@@ -18,9 +18,11 @@ except ImportError:  # Windows: one of several that try may find nothing left to
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tocsin._alert import Alert
+
+    Save = Callable[[str, Alert], None]
 
 _FILES = ("", "-wal", "-shm")
 _UNSETTLED = """
@@ -30,13 +32,19 @@ SELECT namespace, envelope FROM alerts WHERE seq = ? AND (
 """
 
 
-def put_aside(path: str, now: float) -> str | None:
-    """Rename a damaged database with all of its files; None when it is in order."""
+def put_aside(path: str, now: float, save: Save) -> str | None:
+    """Rename a damaged database with all of its files; None when it is in order.
+
+    Before, `save` gets what can be read of the alerts that are not settled, and whose they
+    are.
+    """
     with open(f"{path}.lock", "ab") as lock:  # noqa: PTH123 - a str throughout
         if fcntl is not None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_whole(path):
             return None
+        for namespace, alert in _salvaged(path):
+            save(namespace, alert)
         when = datetime.fromtimestamp(now, UTC)
         aside = f"{path}.damaged-{when:%Y%m%dT%H%M%S}-{os.getpid()}"
         for suffix in _FILES:
@@ -65,7 +73,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     }
 
 
-def salvage(path: str) -> Iterator[tuple[str, Alert]]:
+def _salvaged(path: str) -> Iterator[tuple[str, Alert]]:
     """Return what can be read of the alerts that are not settled, and whose they are.
 
     Their attachments are left behind.
@@ -77,7 +85,7 @@ def salvage(path: str) -> Iterator[tuple[str, Alert]]:
         contextlib.closing(sqlite3.connect(path, timeout=1)) as db,
     ):
         newest = db.execute("SELECT max(seq) FROM alerts").fetchone()[0] or 0
-        for seq in range(newest, 0, -1):  # one at a time: around a damaged page
+        for seq in range(1, newest + 1):  # one at a time: around a damaged page
             with contextlib.suppress(sqlite3.Error, EnvelopeError):
                 row = db.execute(_UNSETTLED, (seq,)).fetchone()
                 if row is not None:

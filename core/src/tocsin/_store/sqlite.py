@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 from tocsin._circuit import CLOSED
-from tocsin._errors import StoreFull
+from tocsin._errors import StoreBusy, StoreFull
 from tocsin._store import _admission as admission
 from tocsin._store import _claims as claims
 from tocsin._store import _rows as rows
@@ -83,6 +84,8 @@ class SqliteStore:
         ):
             self._room -= len(submission.plan)
             return Granted(window=Window(now, submission.alert.level))
+        if not submission.is_new:
+            self._enqueue_all(timeout)
         with self._database.transaction(timeout) as db:
             if not submission.is_new:
                 known = self._known(db, submission, now)
@@ -110,7 +113,8 @@ class SqliteStore:
         self, db: sqlite3.Connection, submission: Submission, now: float
     ) -> Known | None:
         """Return where an alert goes that was submitted before."""
-        admission.enqueue_all(db)
+        while admission.is_behind(db):  # what came in this very moment
+            admission.enqueue(db)
         alert_id = submission.alert.id
         seq = rows.seq_of(db, alert_id, self.namespace)
         if seq is not None:
@@ -129,7 +133,7 @@ class SqliteStore:
         """
         if self._room >= len(submission.plan):
             return
-        pending = self._pending(db) + admission.waiting(db)
+        pending = self._pending(db) + admission.waiting(db, self.namespace)
         if pending >= self._max_pending:
             raise StoreFull(
                 f"{self._max_pending:,} deliveries are pending in {self.path}: see "
@@ -141,6 +145,7 @@ class SqliteStore:
         self, submission: Submission, now: float, *, timeout: float
     ) -> tuple[str, ...]:
         """See `Store.resolve`."""
+        self._enqueue_all(timeout)
         with self._database.transaction(timeout) as db:
             if self._known(db, submission, now) is not None:
                 return ()
@@ -297,8 +302,8 @@ class SqliteStore:
     def requeue(self, delivery_id: str, now: float) -> bool:
         """See `Store.requeue`."""
         alert_id, _, channel = delivery_id.partition(".")
+        self._enqueue_all(PATIENCE)
         with self._database.transaction(PATIENCE) as db:
-            admission.enqueue_all(db)
             changed = db.execute(
                 "UPDATE deliveries SET status = 'pending', due = ?, token = 0, claims = 0, "
                 "attempts = 0, ambiguous = 0, first_attempt_at = NULL, settled_at = NULL, "
@@ -335,6 +340,11 @@ class SqliteStore:
                 name: claims.load_circuit(db, self.namespace, name) for (name,) in names
             }
         return {name: one for name, one in found.items() if one != CLOSED}
+
+    def try_again(self, channel: str, now: float) -> None:
+        """See `Store.try_again`."""
+        with self._database.transaction(PATIENCE) as db:
+            claims.try_again(db, self.namespace, channel, now)
 
     def mend(self, channel: str, now: float) -> bool:
         """See `Store.mend`."""
@@ -432,17 +442,28 @@ class SqliteStore:
 
     def _enqueued(self, timeout: float) -> AbstractContextManager[sqlite3.Connection]:
         """Return a context to read in when the deliveries of all alerts are made."""
-        with self._database.connection(timeout) as db:
-            is_behind = admission.is_behind(db)
-        if is_behind:
-            with self._database.transaction(timeout) as db:
-                admission.enqueue_all(db)
+        self._enqueue_all(timeout)
         return self._database.connection(timeout)
+
+    def _enqueue_all(self, timeout: float) -> None:
+        """Make the deliveries of all alerts, some at a time: a caller may be waiting."""
+        deadline = time.monotonic() + timeout
+        while self._is_behind(max(0.0, deadline - time.monotonic())):
+            left = deadline - time.monotonic()
+            if left < 0:
+                raise StoreBusy(f"{self.path} has much to catch up with")
+            with self._database.transaction(left) as db:
+                admission.enqueue(db)
+
+    def _is_behind(self, timeout: float) -> bool:
+        with self._database.connection(timeout) as db:
+            return admission.is_behind(db)
 
     def is_settled(self, alert_id: str) -> bool:
         """Say whether nothing of the alert is left to be delivered."""
         kept = self.deliveries(alert_id)
-        return all(delivery.status is not Status.PENDING for delivery in kept)
+        is_pending = any(delivery.status is Status.PENDING for delivery in kept)
+        return self.knows(alert_id) and not is_pending
 
     def unsettled(self) -> list[Alert]:
         """Return the alerts of which something is left to be delivered."""
