@@ -99,7 +99,6 @@ def test_row_09_the_clock_jumps_by_an_hour(place, jump, restarts):
     assert max(b - a for a, b in pairwise([*admitted, 60])) <= 5
 
 
-@pytest.mark.xfail(strict=True, reason="a hold that lies an hour ahead is believed")
 def test_row_09_a_hold_from_a_clock_that_was_ahead(notifier, slack, bot, clock):
     """A channel that was to wait for 30 seconds does not wait for an hour because the
     clock was set back meanwhile."""

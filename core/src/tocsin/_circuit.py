@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin._retry import HORIZON, MAX_BACKOFF, Delivered, Pending
+from tocsin._throttle import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +44,9 @@ class Circuit:
 
     def is_open(self, now: float) -> bool:
         """Whether nothing may be sent now."""
-        # nobody asks for longer: it was written by a clock that was ahead
-        return now < self.until <= now + HORIZON
+        # nobody asks for longer, nor from a time to come: that was a clock that was ahead
+        is_ahead = self.since is not None and self.since > now + CLOCK_SKEW
+        return now < self.until <= now + HORIZON and not is_ahead
 
 
 CLOSED = Circuit()

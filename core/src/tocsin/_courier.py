@@ -196,7 +196,7 @@ class Courier:
         return bool(blocked) and self._is_due(blocked, TICK, now)
 
     def _is_worth_claiming(self, channels: Collection[str]) -> bool:
-        due = self._store().next_due(channels, timeout=PATIENCE)
+        due = self._store().next_due(channels, now=self._clock(), timeout=PATIENCE)
         if due is None:
             return False
         ahead = due - self._clock()
@@ -205,7 +205,7 @@ class Courier:
 
     def _is_due(self, channels: Collection[str], timeout: float, now: float) -> bool:
         try:
-            due = self._store().next_due(channels, timeout=timeout)
+            due = self._store().next_due(channels, now=now, timeout=timeout)
         except StoreError:  # another process holds it: there may be something
             return True
         return due is not None and due <= now
@@ -285,7 +285,7 @@ class Courier:
             if self._load() >= MAX_WORKERS:  # whoever is ready first looks again
                 return
             usable = [name for name, lane in self._lanes.items() if lane.free]
-        due = self._store().next_due(usable) if usable else None
+        due = self._store().next_due(usable, now=self._clock()) if usable else None
         if due is not None:
             self.wake(max(LINGER, due - self._clock()))
 

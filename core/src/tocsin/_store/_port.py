@@ -286,9 +286,16 @@ class Store(Protocol):
         """Add to the counts of what was suppressed, by key."""
 
     def next_due(
-        self, channels: Collection[str], *, timeout: float = PATIENCE
+        self,
+        channels: Collection[str],
+        *,
+        now: float | None = None,
+        timeout: float = PATIENCE,
     ) -> float | None:
-        """Return when a delivery on one of the channels may be claimed next."""
+        """Return when a delivery on one of the channels may be claimed next.
+
+        With `now` it leaves out what only a clock that was ahead can have put off.
+        """
 
     def pending(
         self, channels: Collection[str] | None = None, *, timeout: float = PATIENCE

@@ -212,18 +212,24 @@ class SqliteStore:
                 admission.recount(db, self.namespace, key, known + more)
 
     def next_due(
-        self, channels: Collection[str], *, timeout: float = PATIENCE
+        self,
+        channels: Collection[str],
+        *,
+        now: float | None = None,
+        timeout: float = PATIENCE,
     ) -> float | None:
         """See `Store.next_due`."""
         with self._enqueued(timeout) as db:
             dues = [
                 due
                 for channel in channels
-                if (due := self._next_due(db, channel)) is not None
+                if (due := self._next_due(db, channel, now)) is not None
             ]
         return min(dues, default=None)
 
-    def _next_due(self, db: sqlite3.Connection, channel: str) -> float | None:
+    def _next_due(
+        self, db: sqlite3.Connection, channel: str, now: float | None
+    ) -> float | None:
         due = db.execute(
             "SELECT min(due) FROM deliveries "
             "WHERE status = 'pending' AND namespace = ? AND channel = ?",
@@ -232,12 +238,15 @@ class SqliteStore:
         if due is None:
             return None
         circuit = claims.load_circuit(db, self.namespace, channel)
+        held_until = circuit.until
+        if now is not None and now < circuit.until and not circuit.is_open(now):
+            held_until = 0.0  # a clock that was ahead wrote it
         leased_until = 0.0
         if circuit.is_failing:  # it is tried with one at a time
             leased_until = claims.leased_until(
                 db, self.namespace, channel, circuit.until, math.inf
             )
-        return max(float(due), circuit.until, leased_until)
+        return max(float(due), held_until, leased_until)
 
     def pending(
         self, channels: Collection[str] | None = None, *, timeout: float = PATIENCE
