@@ -1,22 +1,19 @@
-"""Handing deliveries out, and writing down what came of them, in open transactions."""
+"""Handing deliveries out, in open transactions."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from tocsin import _circuit as circuit_rules
 from tocsin._alert import AlertLevel
-from tocsin._circuit import CLOSED, Circuit
 from tocsin._envelope import decode
 from tocsin._errors import EnvelopeError, EnvelopeTooNew
-from tocsin._imports import importing
 from tocsin._provider import Receipt
-from tocsin._retry import HORIZON, MAX_CLAIMS, Delivered, Failed, Pending, Progress
+from tocsin._retry import HORIZON, MAX_CLAIMS, Failed, Progress
 from tocsin._silence import Silence
 from tocsin._store import _rows as rows
-from tocsin._store._port import Claim, Member, Resolved, Settled, Turn
-from tocsin._text import storable
+from tocsin._store._circuits import leased_until, load_circuit
+from tocsin._store._outcomes import ORIGINAL_DELAY
+from tocsin._store._port import Claim, Member, Resolved
 from tocsin._throttle import Suppression, throttle_key
 
 if TYPE_CHECKING:
@@ -24,14 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tocsin._alert import Alert
-    from tocsin._retry import Outcome
     from tocsin._store._rows import Place
 
 _UNREADABLE_DELAY = (
     3600.0  # seconds until an alert of a newer version is looked at again
 )
-_ORIGINAL_DELAY = 1.0  # seconds that a resolution waits for the alert that it ends
-_TURN_DELAY = 0.5  # seconds until a delivery looks again whether its turn has come
 _LONGEST_HOLD = 31 * 86_400.0  # seconds: neither a night nor a digest is longer
 _MEMBERS = 500  # deliveries that go as one message
 
@@ -182,7 +176,7 @@ class Claimer:
         if found.status == "pending":
             due = self._now if found.token or found.due is None else found.due
             due = max(self._now, min(due, self._now + HORIZON))
-            self._postpone(row, due + _ORIGINAL_DELAY)
+            self._postpone(row, due + ORIGINAL_DELAY)
             return True
         if found.status != "delivered":
             reason = "the alert that is over was not delivered here"
@@ -278,303 +272,6 @@ def _place(row: dict[str, Any]) -> Place:
 
 def _suppression(row: dict[str, Any]) -> Suppression:
     return Suppression(row["suppressed"], row["suppressed_since"])
-
-
-def settle(  # noqa: PLR0917 - see Store.settle
-    db: sqlite3.Connection,
-    namespace: str,
-    claim: Claim,
-    outcome: Outcome,
-    now: float,
-    fallback: str,
-) -> Settled | None:
-    """Write down what came of an attempt, for the delivery and its channel."""
-    places = [p for p in claim.places if rows.holds_lease(db, p, claim.token)]
-    if not places:
-        return None
-    outcome = _excused(db, namespace, claim, outcome, now)
-    for place in places:
-        if isinstance(outcome, Pending):
-            _retry(db, place, outcome)
-            continue
-        rows.finish(db, place, outcome, now)
-        _call_resolution(db, namespace, claim.channel, place[0], now)
-        if isinstance(outcome, Delivered):
-            rows.drop_attachments(db, place[0])
-        elif fallback:
-            _add_fallback(db, place, claim.channel, fallback, outcome.reason, now)
-    receipt = outcome.receipt if isinstance(outcome, Delivered) else None
-    _settle_conversation(db, namespace, claim, receipt, now)
-    before, after = _settle_circuit(db, namespace, claim.channel, outcome, now)
-    return Settled(outcome, before, after)
-
-
-def _excused(
-    db: sqlite3.Connection, namespace: str, claim: Claim, outcome: Outcome, now: float
-) -> Outcome:
-    """Keep what was under way when another delivery found the channel out of order."""
-    if not isinstance(outcome, Failed) or not outcome.is_out_of_order:
-        return outcome
-    if not load_circuit(db, namespace, claim.channel).is_out_of_order:
-        return outcome
-    if claim.progress.is_probe:  # it was kept before, and is too old by now
-        return outcome
-    reason, remedy = outcome.reason, outcome.remedy
-    return Pending(due=now, reason=reason, remedy=remedy, is_out_of_order=True)
-
-
-def _call_resolution(
-    db: sqlite3.Connection, namespace: str, channel: str, alert: int, now: float
-) -> None:
-    """Let what waits to say that this alert is over go after it."""
-    db.execute(
-        "UPDATE deliveries SET due = ? WHERE status = 'pending' AND namespace = ? "
-        "AND channel = ? AND due > ? AND due <= ? AND token = 0 "
-        "AND ? = (SELECT resolves FROM alerts WHERE seq = alert)",
-        (now, namespace, channel, now, now + _ORIGINAL_DELAY, alert),
-    )
-
-
-def _retry(db: sqlite3.Connection, place: Place, outcome: Pending) -> None:
-    db.execute(
-        "UPDATE deliveries SET due = ?, token = 0, claims = 0, "
-        "ambiguous = ambiguous + ?, state = ?, reason = ?, remedy = ? "
-        "WHERE alert = ? AND position = ?",
-        (
-            outcome.due,
-            outcome.ambiguous,
-            json.dumps(outcome.state, default=str),
-            storable(outcome.reason),
-            storable(outcome.remedy),
-            *place,
-        ),
-    )
-
-
-def _add_fallback(  # noqa: PLR0917 - what a row is made of
-    db: sqlite3.Connection,
-    place: Place,
-    channel: str,
-    fallback: str,
-    reason: str,
-    now: float,
-) -> None:
-    """Send the alert to the other channel, unless it goes there already."""
-    note = f"It could not be delivered to {channel}: {reason}"
-    db.execute(
-        "INSERT INTO deliveries (alert, position, namespace, channel, status, due, digest, "
-        "note) SELECT alert, (SELECT max(position) + 1 FROM deliveries WHERE alert = ?1), "
-        "namespace, ?3, 'pending', ?4, digest, ?5 FROM deliveries "
-        "WHERE alert = ?1 AND position = ?2 AND NOT EXISTS "
-        "(SELECT 1 FROM deliveries WHERE alert = ?1 AND channel = ?3)",
-        (*place, fallback, now, storable(note)),
-    )
-
-
-def _settle_circuit(
-    db: sqlite3.Connection, namespace: str, channel: str, outcome: Outcome, now: float
-) -> tuple[Circuit, Circuit]:
-    """Return how the channel fared before, and how it fares by now."""
-    before = load_circuit(db, namespace, channel)
-    if before == CLOSED and isinstance(outcome, Delivered):
-        return CLOSED, CLOSED
-    with importing():
-        import random
-
-    after = circuit_rules.after(before, outcome, now, random.random)
-    if after == CLOSED and before != CLOSED:
-        mend(db, namespace, channel, now)
-    elif after != before:
-        db.execute(
-            "INSERT OR REPLACE INTO circuits VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                namespace,
-                channel,
-                after.failures,
-                after.until,
-                after.since,
-                after.is_out_of_order,
-                storable(after.reason),
-                storable(after.remedy),
-            ),
-        )
-    return before, after
-
-
-def load_circuit(db: sqlite3.Connection, namespace: str, channel: str) -> Circuit:
-    """Return how a channel fares."""
-    row = db.execute(
-        "SELECT failures, until, since, is_out_of_order, reason, remedy FROM circuits "
-        "WHERE namespace = ? AND channel = ?",
-        (namespace, channel),
-    ).fetchone()
-    return CLOSED if row is None else circuit(*row)
-
-
-def circuit(  # noqa: PLR0917 - the columns, in their order
-    failures: int,
-    until: float,
-    since: float | None,
-    is_out_of_order: int,
-    reason: str,
-    remedy: str,
-) -> Circuit:
-    """Return a row of the table as a value."""
-    return Circuit(
-        failures=failures,
-        until=until,
-        since=since,
-        is_out_of_order=bool(is_out_of_order),
-        reason=reason,
-        remedy=remedy,
-    )
-
-
-def leased_until(
-    db: sqlite3.Connection, namespace: str, channel: str, after: float, latest: float
-) -> float:
-    """Return when the last lease on a channel ends, of those in this span; 0: none."""
-    found = db.execute(
-        "SELECT max(due) FROM deliveries WHERE status = 'pending' AND namespace = ? "
-        "AND channel = ? AND token <> 0 AND due > ? AND due <= ?",
-        (namespace, channel, after, latest),
-    )
-    return float(found.fetchone()[0] or 0.0)
-
-
-def mend(db: sqlite3.Connection, namespace: str, channel: str, now: float) -> bool:
-    """Take a channel to be in order, and what waits for its next try to be due."""
-    before = load_circuit(db, namespace, channel)
-    if before == CLOSED:
-        return False
-    db.execute(
-        "DELETE FROM circuits WHERE namespace = ? AND channel = ?", (namespace, channel)
-    )
-    if before.is_failing:
-        db.execute(
-            "UPDATE deliveries SET due = ? WHERE status = 'pending' AND namespace = ? "
-            "AND channel = ? AND due > ? AND token = 0 AND not_before IS NULL",
-            (now, namespace, channel, now),
-        )
-    return True
-
-
-def try_again(db: sqlite3.Connection, namespace: str, channel: str, now: float) -> None:
-    """Try a channel that fails with one delivery, now; that decides for the others."""
-    db.execute(
-        "UPDATE circuits SET until = ?, failures = max(failures, ?) "
-        "WHERE namespace = ? AND channel = ? AND (failures >= ? OR is_out_of_order)",
-        (now, circuit_rules.THRESHOLD, namespace, channel, circuit_rules.THRESHOLD),
-    )
-
-
-def hand_over(  # noqa: PLR0917 - see Store.hand_over
-    db: sqlite3.Connection,
-    namespace: str,
-    channel: str,
-    fallback: str,
-    now: float,
-    after: float,
-    *,
-    is_broken: bool,
-) -> int:
-    """See `Store.hand_over`."""
-    circuit = load_circuit(db, namespace, channel)
-    if circuit == CLOSED and not is_broken:
-        return 0
-    since = 0.0 if circuit.since is None or is_broken else circuit.since
-    before = now - after
-    found = db.execute(
-        "SELECT alert, position, reason FROM deliveries JOIN alerts ON seq = alert "
-        "WHERE status = 'pending' AND deliveries.namespace = ? AND channel = ? "
-        "AND (token = 0 OR due <= ?) AND coalesce(not_before, 0) <= ? "
-        "AND (first_attempt_at <= ? OR max(submitted_at, ?) <= ?) LIMIT ?",
-        (namespace, channel, now, before, before, since, before, _MEMBERS),
-    ).fetchall()
-    for *place, reason in found:
-        why = reason or circuit.reason or "the channel is out of order"
-        outcome = Failed(reason=f"{why} (given to {fallback})", remedy=circuit.remedy)
-        rows.finish(db, (place[0], place[1]), outcome, now)
-        _add_fallback(db, (place[0], place[1]), channel, fallback, why, now)
-    return len(found)
-
-
-def join(
-    db: sqlite3.Connection, namespace: str, claim: Claim, conversation: str, now: float
-) -> Receipt | Turn:
-    """See `Store.join`."""
-    row = db.execute(
-        "SELECT token, until, receipt FROM conversations "
-        "WHERE namespace = ? AND channel = ? AND name = ?",
-        (namespace, claim.channel, storable(conversation)),
-    ).fetchone()
-    if row is not None and row[2] is not None:
-        return Receipt(**rows.parsed(row[2]))
-    is_held = row is not None and now < row[1] <= now + HORIZON
-    if is_held and row[0] not in {0, claim.token}:
-        give_back(db, namespace, claim, now + _TURN_DELAY)
-        return Turn.WAIT
-    db.execute(
-        "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?, ?, NULL, ?)",
-        (
-            namespace,
-            claim.channel,
-            storable(conversation),
-            claim.token,
-            min(claim.lease_until, now + HORIZON),
-            now,
-        ),
-    )
-    return Turn.BEGIN
-
-
-def _settle_conversation(
-    db: sqlite3.Connection,
-    namespace: str,
-    claim: Claim,
-    receipt: Receipt | None,
-    now: float,
-) -> None:
-    """Let those go that wait for this one to begin: to reply to it, or to begin instead."""
-    place = (namespace, claim.channel, claim.token)
-    if receipt is None:
-        began = leave(db, *place)
-    else:
-        began = db.execute(
-            "UPDATE conversations SET receipt = ?, token = 0 "
-            "WHERE namespace = ? AND channel = ? AND token = ?",
-            (rows.written(receipt), *place),
-        ).rowcount
-    if began:
-        db.execute(
-            "UPDATE deliveries SET due = ? WHERE status = 'pending' AND namespace = ? "
-            "AND channel = ? AND due > ? AND due <= ? AND token = 0 AND not_before IS NULL",
-            (now, namespace, claim.channel, now, now + _TURN_DELAY),
-        )
-
-
-def leave(db: sqlite3.Connection, namespace: str, channel: str, token: int) -> int:
-    """Forget that this claim was to begin a conversation; return how many it was."""
-    return db.execute(
-        "DELETE FROM conversations WHERE namespace = ? AND channel = ? AND token = ?",
-        (namespace, channel, token),
-    ).rowcount
-
-
-def give_back(
-    db: sqlite3.Connection, namespace: str, claim: Claim, due: float, reason: str = ""
-) -> None:
-    """See `Store.release`."""
-    leave(db, namespace, claim.channel, claim.token)
-    why = storable(reason)
-    db.executemany(
-        "UPDATE deliveries SET due = ?, reason = coalesce(nullif(?, ''), reason), "
-        "remedy = CASE WHEN ? = '' THEN remedy ELSE '' END, "
-        "token = 0, claims = claims - 1, attempts = attempts - 1, "
-        "first_attempt_at = CASE attempts WHEN 1 THEN NULL ELSE first_attempt_at END "
-        "WHERE alert = ? AND position = ? AND token = ? AND status = 'pending'",
-        [(due, why, why, *place, claim.token) for place in claim.places],
-    )
 
 
 def load_silences(db: sqlite3.Connection, namespace: str, now: float) -> list[Silence]:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from tocsin._circuit import CLOSED
 from tocsin._errors import StoreBusy, StoreFull
 from tocsin._store import _admission as admission
+from tocsin._store import _circuits as circuits
 from tocsin._store import _claims as claims
+from tocsin._store import _outcomes as outcomes
 from tocsin._store import _rows as rows
-from tocsin._store._claims import give_back
 from tocsin._store._database import Database
+from tocsin._store._outcomes import give_back
 from tocsin._store._port import (
     MAX_PENDING,
     PATIENCE,
@@ -168,25 +170,25 @@ class SqliteStore:
     ) -> Settled | None:
         """See `Store.settle`."""
         with self._database.transaction(PATIENCE) as db:
-            return claims.settle(db, self.namespace, claim, outcome, now, fallback)
+            return outcomes.settle(db, self.namespace, claim, outcome, now, fallback)
 
     def hand_over(
         self, channel: str, fallback: str, now: float, *, after: float, is_broken: bool
     ) -> int:
         """See `Store.hand_over`."""
         with self._enqueued(PATIENCE) as db:  # mostly nothing is to be done
-            circuit = claims.load_circuit(db, self.namespace, channel)
+            circuit = circuits.load_circuit(db, self.namespace, channel)
         if circuit == CLOSED and not is_broken:
             return 0
         with self._database.transaction(PATIENCE) as db:
-            return claims.hand_over(
+            return outcomes.hand_over(
                 db, self.namespace, channel, fallback, now, after, is_broken=is_broken
             )
 
     def join(self, claim: Claim, conversation: str, now: float) -> Receipt | Turn:
         """See `Store.join`."""
         with self._database.transaction(PATIENCE) as db:
-            return claims.join(db, self.namespace, claim, conversation, now)
+            return outcomes.join(db, self.namespace, claim, conversation, now)
 
     def release(
         self,
@@ -237,13 +239,13 @@ class SqliteStore:
         ).fetchone()[0]
         if due is None:
             return None
-        circuit = claims.load_circuit(db, self.namespace, channel)
+        circuit = circuits.load_circuit(db, self.namespace, channel)
         held_until = circuit.until
         if now is not None and now < circuit.until and not circuit.is_open(now):
             held_until = 0.0  # a clock that was ahead wrote it
         leased_until = 0.0
         if circuit.is_failing:  # it is tried with one at a time
-            leased_until = claims.leased_until(
+            leased_until = circuits.leased_until(
                 db, self.namespace, channel, circuit.until, math.inf
             )
         return max(float(due), held_until, leased_until)
@@ -322,7 +324,7 @@ class SqliteStore:
                 (now, channel, rows.seq_of(db, alert_id, self.namespace)),
             )
             if changed.rowcount > 0:
-                claims.try_again(db, self.namespace, channel, now)
+                circuits.try_again(db, self.namespace, channel, now)
             return bool(changed.rowcount > 0)
 
     def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
@@ -346,19 +348,20 @@ class SqliteStore:
                 (self.namespace,),
             ).fetchall()
             found = {
-                name: claims.load_circuit(db, self.namespace, name) for (name,) in names
+                name: circuits.load_circuit(db, self.namespace, name)
+                for (name,) in names
             }
         return {name: one for name, one in found.items() if one != CLOSED}
 
     def try_again(self, channel: str, now: float) -> None:
         """See `Store.try_again`."""
         with self._database.transaction(PATIENCE) as db:
-            claims.try_again(db, self.namespace, channel, now)
+            circuits.try_again(db, self.namespace, channel, now)
 
     def mend(self, channel: str, now: float) -> bool:
         """See `Store.mend`."""
         with self._database.transaction(PATIENCE) as db:
-            return claims.mend(db, self.namespace, channel, now)
+            return circuits.mend(db, self.namespace, channel, now)
 
     def silences(self, now: float) -> list[Silence]:
         """See `Store.silences`."""
