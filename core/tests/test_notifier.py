@@ -574,7 +574,8 @@ def test_close_during_an_attempt(inbox):
 
 def test_an_interrupt_leaves_the_store_usable(inbox, tmp_path):
     """An exception out of a signal handler, in the middle of a call, holds no lock."""
-    notifier = Notifier(settings(inbox), namespace="tests", mode="offline")
+    patient = attrs.evolve(settings(inbox), submit_timeout=10.0)
+    notifier = Notifier(patient, namespace="tests", mode="offline")
     notifier.notify(Alert("first"))
 
     def interrupt(*_):
