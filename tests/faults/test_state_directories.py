@@ -146,6 +146,19 @@ def test_row_15_a_node_is_lost(place, shared):
     assert not list((place.path / "state" / "journal").rglob("*.jsonl"))
 
 
+def test_row_15_the_command_line(place, shared):
+    """The commands look where the database is; drain takes over what a machine left."""
+    place.python(KILLED, env=shared("lost")).communicate(timeout=60)
+    shutil.rmtree(place.path / "lost")
+    place.environment["TOCSIN_LOCAL_DIR"] = str(place.path / "other")
+
+    drained = place.tocsin("drain")
+
+    assert drained.returncode == 0, drained.stderr
+    assert [line["title"] for line in place.delivered()] == ["lost node"]
+    assert "lost node" in place.tocsin("log").stdout
+
+
 def test_row_15_a_node_that_lives_is_left_alone(place, shared):
     """Another machine's journal is adopted when nobody touched it for a minute, not before."""
     process = place.python(KILLED, env=shared("lost"))

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 STALE = 60.0
 """Seconds after which a file that nobody touched has no owner any more."""
 _TOUCHED_EVERY = STALE / 4
-_LOOKED_EVERY = (
-    STALE / 2
-)  # at what others left; each look costs the file server something
+_LOOKED_EVERY = STALE / 2  # at what others left: each look costs the file server
 _CLOSING = 0.5  # seconds that closing waits for the server
 _LOOKED_AT = 200  # alerts that are looked at in one round, whether they are settled
 

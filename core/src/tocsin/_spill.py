@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tocsin._alert import new_id
@@ -20,6 +19,7 @@ except ImportError:  # Windows: a process adopts only what no other has open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
     from tocsin._alert import Alert
@@ -109,9 +109,9 @@ class Spill:
         self._mine = self._new_file()
 
 
-def waiting_files(state_dir: str) -> list[Path]:
-    """Return the spill files of all namespaces in a state directory."""
-    folder = Path(state_dir, "spill")
+def waiting_files(beside: Path) -> list[Path]:
+    """Return the spill files of all namespaces in the folder of a store."""
+    folder = beside / "spill"
     return sorted(file for s in _SUFFIXES for file in folder.glob(f"*/*{s}"))
 
 

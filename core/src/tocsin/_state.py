@@ -16,6 +16,7 @@ from tocsin._errors import StoreBusy, StoreDamaged, StoreError
 from tocsin._filesystem import network_kind
 from tocsin._imports import importing
 from tocsin._spill import MemorySpill, Spill
+from tocsin._store import PATIENCE
 
 if TYPE_CHECKING:
     from tocsin._alert import Alert
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from tocsin._store.sqlite import SqliteStore
 
 _CHECKED_EVERY = 1.0  # seconds between two looks whether the file is still there
-_PATIENT = 5.0  # seconds that background work waits for another process
 
 _log = logging.getLogger("tocsin")
 
@@ -54,7 +54,7 @@ class State:
         self._local = places.local_dir(folder) if self._kind else folder
         self.spill: Spill | MemorySpill = self._new_spill(self._local)
         self.journal = self._new_journal()
-        self._path = os.path.join(self._local, "tocsin.db")  # noqa: PTH118 - a str
+        self.path = os.path.join(self._local, "tocsin.db")  # noqa: PTH118 - a str
         self._checked_at = 0.0
         self._is_tended = False  # at least once, to its end
         self._told = False
@@ -82,7 +82,7 @@ class State:
             return self._open_at(places.MEMORY, timeout, now)
         try:
             self._make_folder()
-            return self._open_at(self._path, timeout, now)
+            return self._open_at(self.path, timeout, now)
         except (StoreBusy, StoreDamaged):
             raise
         except (OSError, StoreError) as error:
@@ -152,7 +152,7 @@ class State:
             StoreError: The store does not take it; it is kept.
 
         """
-        store = self.store(_PATIENT, now)
+        store = self.store(PATIENCE, now)
         if time.monotonic() >= self._checked_at + _CHECKED_EVERY:
             self._checked_at = time.monotonic()
             if not store.is_in_place():  # somebody moved or removed the file
@@ -170,7 +170,7 @@ class State:
         with contextlib.suppress(StoreError):
             for alert in store.unsettled():
                 self.spill.write(alert, is_admitted=True)
-        _log.warning("%s was moved or removed, and is made anew", self._path)
+        _log.warning("%s was moved or removed, and is made anew", self.path)
         self._reopen(store, now)
 
     def repair(self, now: float) -> bool:
@@ -185,11 +185,11 @@ class State:
         def save(namespace: str, alert: Alert) -> None:
             nonlocal saved
             saved += 1
-            spill = Spill(Path(self._path).parent / "spill" / _digest(namespace))
+            spill = Spill(Path(self.path).parent / "spill" / _digest(namespace))
             spill.write(alert, is_admitted=True)
 
         self.close()
-        aside = damage.put_aside(self._path, now, save)
+        aside = damage.put_aside(self.path, now, save)
         if aside is None:  # another process did, or it is not damaged
             return False
         _log.error(
@@ -197,12 +197,12 @@ class State:
             "that were not delivered could be read, and are submitted again",
             *(aside, saved),
         )
-        self._reopen(self.store(_PATIENT, now), now)
+        self._reopen(self.store(PATIENCE, now), now)
         return True
 
     def _reopen(self, store: SqliteStore, now: float) -> None:
         store.close()
-        store.open(self._config, now, timeout=_PATIENT)
+        store.open(self._config, now, timeout=PATIENCE)
 
     def close(self) -> None:
         """Let go of the store; the next use opens it again."""

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import tocsin
-from tocsin._cli import _state_checks as state_checks
+from tocsin import _filesystem
 
 
 def found(result, mark):
@@ -146,7 +146,7 @@ def test_a_state_directory_that_others_can_look_into(cli, tmp_path):
 def test_a_state_directory_on_a_network(cli, tmp_path, monkeypatch):
     """SQLite is not safe on a network file system: one is told, by its type."""
     (tmp_path / "mounts").write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr(state_checks, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(_filesystem, "_MOUNTS", tmp_path / "mounts")
 
     told = f"{tmp_path / 'state'} is on a network file system (nfs4)"
     assert any(one.startswith(told) for one in found(cli("doctor"), "!"))
@@ -459,4 +459,4 @@ over /tmp overlay rw 0 0
 )
 def test_file_system(path, kind):
     """A path is on the longest mount above it; of two at one point, on the later."""
-    assert state_checks.file_system(path, MOUNTS) == kind
+    assert _filesystem.kind_of(path, MOUNTS) == kind

@@ -54,9 +54,9 @@ def drain(ctx: click.Context, *, timeout: float) -> None:
 
 def _leavers(invocation: Invocation, state: State) -> list[Namespace]:
     """Return those that have left something, or may have: spill files bear no name."""
-    own, is_spilled = invocation.source(), bool(state.spilled())
+    own = invocation.source()
     known = {one.name: one for one in state.repaired()}
-    is_spilled = is_spilled or bool(state.spilled())
+    is_spilled = bool(state.spilled() or state.journals())
     if own and is_spilled:  # it may have spilled before the store ever knew it
         known.setdefault(own, Namespace(name=own, config=own, pending=0))
     return [

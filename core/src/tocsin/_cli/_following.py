@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from tocsin._cli._exits import Exit
+from tocsin._cli._invocation import seconds
 from tocsin._cli._outcomes import (
     await_deliveries,
     exit_for,
@@ -23,6 +26,28 @@ if TYPE_CHECKING:
     from tocsin._cli._screen import Screen
     from tocsin._notifier import Notifier
     from tocsin._store import DeliveryRecord
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_OPTIONS = (
+    click.option(
+        "--wait-for",
+        type=seconds,
+        default=10,
+        show_default=True,
+        help="How long to wait for the deliveries.",
+    ),
+    click.option(
+        "--no-wait", is_flag=True, help="Only keep it; it is delivered later."
+    ),
+)
+
+
+def follow_options(command: F) -> F:
+    """Add the options that say for how long the deliveries are waited for."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 def follow(

@@ -62,10 +62,10 @@ class Invocation:
     def state(self) -> State:
         """Return the state directory, even if the configuration cannot be read."""
         try:
-            named = self.settings().state_dir
+            settings = self.settings()
         except ConfigError:
-            named = self.state_dir or ""
-        return State(places.state_dir(named))
+            return State(places.state_dir(self.state_dir or ""))
+        return State(places.state_dir(settings.state_dir), settings.network_state)
 
     def circuits(self) -> dict[str, Circuit]:
         """Return which channels of the configuration fail, or have to wait."""

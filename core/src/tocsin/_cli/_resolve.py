@@ -11,13 +11,12 @@ from tocsin._alert import RESOLVED, Alert, Origin
 from tocsin._cli._alerting import read_text, user_of
 from tocsin._cli._channels import no_channels
 from tocsin._cli._exits import Exit
-from tocsin._cli._following import follow
+from tocsin._cli._following import follow, follow_options
 from tocsin._cli._invocation import (
     Command,
     Invocation,
     closing,
     notifier_for,
-    seconds,
 )
 from tocsin._cli._screen import line, remedy_line
 from tocsin._mode import Mode
@@ -40,14 +39,7 @@ class _Whence(TypedDict):
 @click.option("--team", default="", help="The team that it has.")
 @click.option("--job", default="", help="The job that it has; default: this one.")
 @click.option("--run", default="", help="Or the id of the run that raised it.")
-@click.option(
-    "--wait-for",
-    type=seconds,
-    default=10,
-    show_default=True,
-    help="How long to wait for the deliveries.",
-)
-@click.option("--no-wait", is_flag=True, help="Only keep it; it is delivered later.")
+@follow_options
 @click.pass_context
 def resolve(
     ctx: click.Context,

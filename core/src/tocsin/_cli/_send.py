@@ -10,7 +10,7 @@ import click
 from tocsin._cli._alerting import Traits, alert_options, described, read_text
 from tocsin._cli._channels import no_channels
 from tocsin._cli._exits import Exit
-from tocsin._cli._following import follow
+from tocsin._cli._following import follow, follow_options
 from tocsin._cli._invocation import (
     Command,
     Invocation,
@@ -45,14 +45,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False),
     help="A file to send along; may be repeated.",
 )
-@click.option(
-    "--wait-for",
-    type=seconds,
-    default=10,
-    show_default=True,
-    help="How long to wait for the deliveries.",
-)
-@click.option("--no-wait", is_flag=True, help="Only keep it; it is delivered later.")
+@follow_options
 @click.pass_context
 def send(
     ctx: click.Context,

@@ -31,6 +31,8 @@ class State:
     """A folder that holds a store, or ``:memory:``."""
 
     folder: str
+    is_network: bool | None = None
+    """Whether the configuration says that other machines share the folder."""
 
     @property
     def is_kept(self) -> bool:
@@ -39,8 +41,12 @@ class State:
 
     @property
     def database(self) -> Path:
-        """The store's file, there or not."""
-        return Path(self.folder) / "tocsin.db"
+        """The store's file, there or not: not in the folder, if machines share that."""
+        return Path(self._files.path)
+
+    @property
+    def _files(self) -> files.State:
+        return files.State(self.folder, "", "", is_network=self.is_network)
 
     @contextlib.contextmanager
     def store(self, namespace: str) -> Iterator[SqliteStore]:
@@ -78,7 +84,7 @@ class State:
         try:
             return self.namespaces()
         except StoreDamaged:
-            files.State(self.folder, "", "").repair(time.time())
+            self._files.repair(time.time())
             return self.namespaces()
 
     def notifier(self, namespace: Namespace) -> Notifier | None:
@@ -98,4 +104,8 @@ class State:
 
     def spilled(self) -> list[Path]:
         """Return the files of alerts that the store did not take in time."""
-        return waiting_files(self.folder)
+        return waiting_files(self.database.parent)
+
+    def journals(self) -> list[Path]:
+        """Return what processes, those of other machines too, keep in a shared folder."""
+        return sorted(Path(self.folder, "journal").glob("*/*.jsonl"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import Counter
 from pathlib import Path
@@ -14,7 +13,8 @@ from tocsin._cli._finding import Finding, ok, problem, warning
 from tocsin._cli._outcomes import held_until
 from tocsin._cli._screen import counted
 from tocsin._cli._times import at, moment
-from tocsin._errors import StoreError
+from tocsin._errors import StoreDamaged, StoreError
+from tocsin._filesystem import network_kind
 from tocsin._store import Status
 from tocsin._throttle import CLOCK_SKEW
 
@@ -24,13 +24,8 @@ if TYPE_CHECKING:
     from tocsin._cli._state import State
     from tocsin._store import Namespace, Standing
 
-_REMOTE = re.compile(
-    r"nfs\d?|cifs|smb\w*|lustre|gpfs|beegfs|ceph|glusterfs|afs|9p|fuse(\..+)?"
-)
-"""File systems on which SQLite's locks and shared memory do not hold, or may not."""
 _MOST = 10  # findings of what is left
 _LEFT = {Status.PENDING, Status.FAILED}
-_MOUNTS = Path("/proc/mounts")
 
 
 def folder(state: State) -> Iterator[Finding]:
@@ -49,7 +44,7 @@ def folder(state: State) -> Iterator[Finding]:
     else:
         yield from _present(path)
         yield from _database(state)
-    yield from _remote(path)
+    yield from _remote(state)
 
 
 def _missing(path: Path) -> Iterator[Finding]:
@@ -78,39 +73,19 @@ def _present(path: Path) -> Iterator[Finding]:
 def _database(state: State) -> Iterator[Finding]:
     try:
         state.namespaces()
+    except StoreDamaged as error:
+        yield problem(str(error), "tocsin drain, which saves what can still be read")
     except StoreError as error:
-        yield problem(str(error), f"if it is damaged, move {state.database} away")
+        yield problem(str(error), f"make sure that {state.database} can be read")
 
 
-def _remote(path: Path) -> Iterator[Finding]:
-    try:
-        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not Linux
-        return
-    kind = file_system(os.path.realpath(path), mounts)
-    if _REMOTE.fullmatch(kind):
+def _remote(state: State) -> Iterator[Finding]:
+    if kind := network_kind(state.folder):
         yield warning(
-            f"{path} is on a network file system ({kind}), where SQLite is not safe",
-            "set TOCSIN_STATE_DIR to a folder on a disk of this machine",
+            f"{state.folder} is on a network file system ({kind}): the database is "
+            f"{state.database}, and knows of this machine's alerts alone",
+            "set state_dir to a folder on a disk of this machine, if no other shares it",
         )
-
-
-def file_system(path: str, mounts: str) -> str:
-    """Return the type of the file system that a path is on, or ``""``. Pure.
-
-    `mounts` is what Linux's ``/proc/mounts`` says; see proc_mounts(5), fstab(5).
-    """
-    found = ("", "")
-    for mount in mounts.splitlines():
-        _, point, kind, *_ = [*map(_unescaped, mount.split()), "", "", ""]
-        is_above = f"{path}/".startswith(f"{point.rstrip('/')}/")
-        if point and is_above and len(point) >= len(found[0]):  # a later one covers
-            found = point, kind
-    return found[1]
-
-
-def _unescaped(word: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), word)
 
 
 def clock(state: State, now: float) -> Iterator[Finding]:

@@ -171,17 +171,10 @@ def enqueue(db: sqlite3.Connection) -> None:
             "not_before, digest) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)",
             [
                 (
-                    seq,
-                    position,
-                    namespace,
-                    route[0],
-                    due,
-                    due if is_held else None,
-                    group,
+                    *(seq, position, namespace, route[0]),
+                    *_due(db, namespace, route, alert_id, submitted_at),
                 )
                 for position, route in enumerate(rows.parsed_plan(plan))
-                for due, group in [_due(db, namespace, route, alert_id, submitted_at)]
-                for is_held in [due > submitted_at]
             ],
         )
     if found:
@@ -194,26 +187,25 @@ def _due(
     route: tuple[str, float, float],
     alert_id: str,
     now: float,
-) -> tuple[float, str]:
-    """Return when a delivery is due, and with which others it goes as one message."""
+) -> tuple[float, float | None, str]:
+    """Return when a delivery is due, until when it is held, and what it is gathered in."""
     channel, not_before, seconds = route
-    due = max(now, not_before)
+    if not_before > now:  # all that is held until then goes together
+        return not_before, not_before, f"held {not_before:.0f}" if seconds else ""
     if not seconds:
-        return due, ""
-    if due > now:  # all that is held until then goes together
-        return due, f"held {due:.0f}"
+        return now, None, ""
     gathering = db.execute(
         "SELECT until, id FROM digests WHERE namespace = ? AND channel = ? "
         "AND until > ? AND until <= ?",
         (namespace, channel, now, now + seconds),
     ).fetchone()
     if gathering is not None:
-        return float(gathering[0]), str(gathering[1])
+        return float(gathering[0]), float(gathering[0]), str(gathering[1])
     db.execute(
         "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)",
         (namespace, channel, alert_id, now + seconds, seconds),
     )
-    return now, ""
+    return now, None, ""
 
 
 def resolve(

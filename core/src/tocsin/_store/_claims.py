@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from tocsin._alert import Alert
     from tocsin._store._rows import Place
 
-_UNREADABLE_DELAY = (
-    3600.0  # seconds until an alert of a newer version is looked at again
-)
+_UNREADABLE_DELAY = 3600.0  # seconds until an alert of a newer version is read again
 _LONGEST_HOLD = 31 * 86_400.0  # seconds: neither a night nor a digest is longer
 _MEMBERS = 500  # deliveries that go as one message
 
