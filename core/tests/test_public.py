@@ -29,11 +29,11 @@ FLOORS = [
     {"_store._circuits", "_store._rows", "_store._schema", "_store.damage", "_spill"},
     {"_store"},
     {"_hookspecs", "_store._port"},
-    {"_circuit"},
+    {"_circuit", "_secrecy"},
     {"_envelope", "_retry", "_routing"},
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
-    {"_attachment", "_filesystem", "_imports", "_mode", "_places", "_secret"},
+    {"_attachment", "_filesystem", "_imports", "_mode", "_places", "_secret", "_ending"},
     {"_errors"},
 ]
 """The house, from the top: a module imports only from floors below its own."""

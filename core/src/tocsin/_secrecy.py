@@ -1,0 +1,49 @@
+"""Secrets out of text that nobody wrote to be sent: output, and the words of exceptions."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from tocsin._secret import redact
+
+_SHORTEST = 8  # characters: what is shorter is no secret, and may be any word
+
+_NAMES = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|WEBHOOK"
+    r"|_KEY$|_DSN$|DATABASE_URL$",
+    re.IGNORECASE,
+)
+"""Of environment variables that hold one."""
+
+_FORMS = re.compile(
+    r"""
+      (?<=://)[^/\s:@]+:[^/\s@]+(?=@)           # user:password of a URL
+    | (?<=hooks\.slack\.com/)[\w/]+
+    | \bxox[a-z]-[\w-]{8,}                      # Slack
+    | \b(?:ghp|gho|ghs|ghr|github_pat|glpat|hf|sk|pk|rk)[_-][\w-]{16,}
+    | \bAKIA[0-9A-Z]{12,}                       # AWS
+    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*        # JSON web token
+    | (?<=[Bb]earer\ )[\w.~+/=-]{8,}
+    | (?<=[Bb]asic\ )[\w+/=-]{8,}
+    | (?:(?<=password=)|(?<=passwd=)|(?<=token=)|(?<=secret=)|(?<=api_key=)|(?<=apikey=))
+      [^\s&'",;]{4,}
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What looks like one wherever it stands."""
+
+
+def blotted(text: str) -> str:
+    """Return the text without what are secrets by their name or by their form.
+
+    These are values of environment variables whose names say so, and what looks like a
+    token, or like a password in an address. It is a net with holes: what a program prints
+    is its own.
+    """
+    values = [
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _SHORTEST and _NAMES.search(name)
+    ]
+    return _FORMS.sub("…", redact(text, values))
