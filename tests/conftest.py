@@ -5,10 +5,19 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hooked import as_in_a_fresh_process
 from support import PROVIDER, ROOT, Place, uv, write_distribution
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Each test begins as a fresh process does."""
+    with as_in_a_fresh_process():
+        yield
 
 
 @pytest.fixture

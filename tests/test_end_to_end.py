@@ -6,13 +6,12 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import sys
 import traceback
 
 import pytest
 
 import tocsin
-from tocsin import AlertLevel, _run
+from tocsin import AlertLevel
 from tocsin_email.testing import MailDouble
 from tocsin_slack.testing import SlackDouble
 from tocsin_slack.testing._limits import live_markup, violations
@@ -53,8 +52,6 @@ def config(slack, mail, tmp_path, monkeypatch):
     monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
     monkeypatch.setenv("SMTP_PASSWORD", PASSWORD)
     monkeypatch.delenv("TOCSIN_MODE", raising=False)
-    monkeypatch.setattr(_run, "_current", None)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     (tmp_path / "vision.toml").write_text(
         f"""
         [teams.vision]

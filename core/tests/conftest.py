@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from hooked import as_in_a_fresh_process
 
 import tocsin
 from tocsin import Provider, Receipt
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tocsin import Delivery, Message
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Each test begins as a fresh process does."""
+    with as_in_a_fresh_process():
+        yield
 
 
 @pytest.fixture(autouse=True)

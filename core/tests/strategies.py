@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import attrs
 from hypothesis import strategies as st
 
-from tocsin import Alert, AlertLevel, Attachment, Origin
+from tocsin import Alert, AlertLevel, Attachment, Ending, Origin, RunState
 from tocsin._digest import Listed
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=300)
@@ -39,6 +39,22 @@ origins = st.builds(
     job=any_word,
     host=any_word,
     rank=st.none() | st.integers(0, 10_000),
+    group=any_word,
+)
+
+endings = st.builds(
+    Ending,
+    state=st.sampled_from([state for state in RunState if state.value != "running"]),
+    exit_code=st.none() | st.integers(0, 255),
+    signal=st.sampled_from(["", "SIGKILL", "SIGTERM", "SIGSEGV"]) | any_word,
+    has_dumped_core=st.booleans(),
+    reason=any_word,
+    message=any_word,
+    traceback=any_word,
+    output=any_word,
+    seconds=st.none() | st.floats(0, 1e7),
+    metrics=st.dictionaries(any_word, any_word, max_size=3),
+    is_alone=st.booleans(),
 )
 
 moments = st.datetimes(
@@ -63,6 +79,7 @@ alerts = st.builds(
     origin=origins,
     id=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", fullmatch=True),
     created_at=moments,
+    ending=st.none() | endings,
 )
 """Any alert without attachments."""
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import alerts, any_word
 
-from tocsin import Alert, Attachment, Origin, Provider
+from tocsin import Alert, Attachment, Ending, Origin, Provider
 from tocsin._envelope import (
     VERSION,
     decode,
@@ -33,9 +33,10 @@ ALERT = Alert(
     tags=["gpu"],
     fields={"free": 0},
     url="https://example.org",
-    origin=Origin(user="ada", team="vision", run="r", job="7", rank=3),
+    origin=Origin(user="ada", team="vision", run="r", job="7", rank=3, group="sweep"),
     id="a",
     created_at=NOW,
+    ending=Ending(state="failed", exit_code=3, metrics={"loss": 0.5}),
 )
 
 attachments = st.lists(

@@ -15,16 +15,7 @@ from tocsin import (
     RunFinished,
     Suppressed,
     Unrouted,
-    _run,
 )
-
-
-@pytest.fixture(autouse=True)
-def no_run(monkeypatch):
-    """Each test begins as a fresh process does."""
-    monkeypatch.setattr(_run, "_current", None)
-    monkeypatch.setattr(_run, "_default", None)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
 @pytest.fixture
@@ -242,7 +233,7 @@ def test_an_exception_in_a_with_block(config):
         1 / 0  # noqa: B018
 
     (line,) = config.read_text().splitlines()
-    assert "owl crashed: ZeroDivisionError" in line
+    assert "owl failed: ZeroDivisionError" in line
 
 
 def test_the_excepthook_is_chained_once(config, monkeypatch):

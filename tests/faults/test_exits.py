@@ -33,7 +33,6 @@ if {before}: signal.signal(signal.SIGTERM, handle)
 run = tocsin.init()
 if not {before}: signal.signal(signal.SIGTERM, handle)
 run.alert("x")
-assert signal.getsignal(signal.SIGTERM) is handle
 while not os.path.exists("tocsin.toml.lines.begun"):
     time.sleep(0.001)
 print("sending", flush=True)
@@ -44,18 +43,24 @@ for _ in range(600):
 
 @pytest.mark.usefixtures("slow_sink")
 @pytest.mark.parametrize(
-    ("before", "handles", "ends", "code"),
+    ("before", "handles", "ends", "code", "told"),
     [
-        (True, "pass", "sys.exit(3)", 3),
-        (False, "pass", "sys.exit(3)", 3),
-        (True, "pass", "raise KeyboardInterrupt", -signal.SIGINT),
-        (True, "run.alert('in the handler')", "sys.exit(3)", 3),
-        (True, "run.finish()", "os._exit(3)", 3),
+        (True, "pass", "sys.exit(3)", 3, "was killed by SIGTERM"),
+        (False, "pass", "sys.exit(3)", 3, "failed: exit code 3"),
+        (
+            *(True, "pass", "raise KeyboardInterrupt", -signal.SIGINT),
+            "was killed by SIGTERM",
+        ),
+        (
+            *(True, "run.alert('in the handler')", "sys.exit(3)", 3),
+            "was killed by SIGTERM",
+        ),
+        (True, "run.finish()", "os._exit(3)", 3, "was killed by SIGTERM"),
     ],
 )
-def test_row_26_sigterm_with_a_handler(*, place, before, handles, ends, code):
-    """A program's own handler runs, and what is being sent, or raised in it, arrives
-    before the program ends."""
+def test_row_26_sigterm_with_a_handler(*, place, before, handles, ends, code, told):
+    """A program's own handler runs, and ours if it was first; what is being sent, or
+    raised in it, arrives before the program ends, and so does the alert of its end."""
     process = place.python(
         WITH_A_HANDLER.format(before=before, handles=handles, ends=ends)
     )
@@ -66,7 +71,10 @@ def test_row_26_sigterm_with_a_handler(*, place, before, handles, ends, code):
     assert output == "handled\n"
     assert process.returncode == code, errors
     expected = {"x", "in the handler"} if "alert" in handles else {"x"}
-    assert {line["title"] for line in place.delivered()} == expected
+    titles = [str(line["title"]) for line in place.delivered()]
+    (end,) = [title for title in titles if title not in expected]
+    assert end.endswith(told)
+    assert expected < set(titles)
 
 
 BUSY = """
@@ -123,7 +131,7 @@ def test_row_26_sigterm_while_the_sink_hangs(place, seconds):
 
     assert process.returncode == 3
     assert took < seconds + 3
-    assert [line["title"] for line in place.delivered()] == ["x"]
+    assert "x" in [line["title"] for line in place.delivered()]
 
 
 def test_row_26_sigterm_without_a_handler(place):
@@ -136,7 +144,9 @@ def test_row_26_sigterm_without_a_handler(place):
     place.later(0)
 
     assert process.returncode == -signal.SIGTERM
-    assert [line["title"] for line in place.delivered()] == ["x"]
+    first, last = [line["title"] for line in place.delivered()]
+    assert first == "x"
+    assert str(last).endswith("was killed by SIGTERM")
 
 
 IN_MAIN = """
@@ -162,14 +172,16 @@ assert child.exitcode == 1
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "status", "told"),
     [
-        pytest.param(IN_MAIN, 1, id="main"),
-        pytest.param(IN_A_THREAD, 0, id="thread"),
-        pytest.param(IN_A_CHILD, 0, id="child"),
+        pytest.param(IN_MAIN, 1, "wise-owl failed: ValueError: lr", id="main"),
+        pytest.param(
+            *(IN_A_THREAD, 0, "wise-owl: unhandled ValueError in thread "), id="thread"
+        ),
+        pytest.param(IN_A_CHILD, 0, "wise-owl: unhandled ValueError", id="child"),
     ],
 )
-def test_row_27_an_uncaught_exception(place, code, status):
+def test_row_27_an_uncaught_exception(place, code, status, told):
     """An exception that nobody catches is one alert, and is printed as ever."""
     process = place.python(code)
     _, errors = process.communicate(timeout=60)
@@ -178,7 +190,7 @@ def test_row_27_an_uncaught_exception(place, code, status):
     assert process.returncode == status
     assert len(re.findall("^ValueError: ", errors, re.MULTILINE)) == 1
     (line,) = place.delivered()
-    assert line["title"] == "wise-owl crashed: ValueError"
+    assert str(line["title"]).startswith(told)
 
 
 @pytest.fixture(scope="module", params=interpreters())

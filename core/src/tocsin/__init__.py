@@ -6,6 +6,7 @@ TYPE_CHECKING = (
 if TYPE_CHECKING:
     from tocsin._alert import Alert, AlertLevel, Origin
     from tocsin._attachment import Attachable, Attachment
+    from tocsin._ending import Ending, RunState
     from tocsin._errors import (
         Ambiguous,
         ConfigError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         TocsinError,
     )
     from tocsin._hookspecs import Registrar, hookimpl
+    from tocsin._listener import Change, Listener
     from tocsin._mode import Mode
     from tocsin._notifier import Notifier
     from tocsin._provider import (
@@ -47,10 +49,14 @@ if TYPE_CHECKING:
         Unrouted,
     )
     from tocsin._routing import Scope, Subscription
-    from tocsin._run import Run, alert, init, resolve
+    from tocsin._run import Run
     from tocsin._secret import FromEnv, FromFile, Secret
+    from tocsin._session import alert, finish, init, log, resolve
     from tocsin._settings import Channel, Settings
     from tocsin._store import DeliveryRecord, Status
+
+    run: Run | None
+    """The run that is current in this process, if there is one."""
 
 __all__ = [
     "Admitted",
@@ -59,6 +65,7 @@ __all__ = [
     "Ambiguous",
     "Attachable",
     "Attachment",
+    "Change",
     "Channel",
     "ConfigError",
     "Deferred",
@@ -67,9 +74,11 @@ __all__ = [
     "DeliveryRecord",
     "Disabled",
     "Earlier",
+    "Ending",
     "FromEnv",
     "FromFile",
     "Limits",
+    "Listener",
     "Message",
     "Mode",
     "Notifier",
@@ -88,6 +97,7 @@ __all__ = [
     "RetryLater",
     "Run",
     "RunFinished",
+    "RunState",
     "Scope",
     "Secret",
     "SecretUnavailable",
@@ -103,9 +113,12 @@ __all__ = [
     "TocsinError",
     "Unrouted",
     "alert",
+    "finish",
     "hookimpl",
     "init",
+    "log",
     "resolve",
+    "run",
 ]
 
 _HOMES = {
@@ -114,6 +127,8 @@ _HOMES = {
     "Origin": "_alert",
     "Attachable": "_attachment",
     "Attachment": "_attachment",
+    "Ending": "_ending",
+    "RunState": "_ending",
     "Ambiguous": "_errors",
     "ConfigError": "_errors",
     "DeliveryError": "_errors",
@@ -132,6 +147,8 @@ _HOMES = {
     "TocsinError": "_errors",
     "Registrar": "_hookspecs",
     "hookimpl": "_hookspecs",
+    "Change": "_listener",
+    "Listener": "_listener",
     "Mode": "_mode",
     "Notifier": "_notifier",
     "Delivery": "_provider",
@@ -152,12 +169,14 @@ _HOMES = {
     "Scope": "_routing",
     "Subscription": "_routing",
     "Run": "_run",
-    "alert": "_run",
-    "init": "_run",
-    "resolve": "_run",
     "FromEnv": "_secret",
     "FromFile": "_secret",
     "Secret": "_secret",
+    "alert": "_session",
+    "finish": "_session",
+    "init": "_session",
+    "log": "_session",
+    "resolve": "_session",
     "Channel": "_settings",
     "Settings": "_settings",
     "DeliveryRecord": "_store",
@@ -172,6 +191,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("tocsin")
+    if name == "run":  # another one at another time
+        from tocsin._session import current
+
+        return current()
     if name not in _HOMES:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
     from importlib import import_module

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tocsin._attachment import Attachable
+    from tocsin._ending import Ending
 
 DEFAULT_WAIT_DURATION = 60.0
 """Seconds, as W&B's server waits between two alerts of one title."""
@@ -100,6 +101,8 @@ class Origin:
     run_name: str = attrs.field(default="", validator=_string)
     job: str = attrs.field(default="", validator=_string)
     """The id that all ranks and all restarts of one job share."""
+    group: str = attrs.field(default="", validator=_string)
+    """What several runs belong to, such as a sweep."""
     host: str = attrs.field(default="", validator=_string)
     rank: int | None = attrs.field(default=None, validator=_rank)
 
@@ -178,7 +181,8 @@ class Alert:
     Default: 60. With 0 it is always admitted.
     """
     kind: str = attrs.field(default="scriptable", kw_only=True)
-    """An open word that subscriptions choose by; ours: scriptable, crashed, digest.
+    """An open word that subscriptions choose by; ours: scriptable, finished, crashed,
+    interrupted, preempted, stalled, log, digest.
 
     One that is ``resolved`` says that the last alert of the same key, or else title, is
     over; it goes to the channels which had that one.
@@ -205,6 +209,8 @@ class Alert:
     """
     created_at: datetime | None = attrs.field(default=None, kw_only=True)
     """When it happened, with a time zone; default: when it is raised."""
+    ending: Ending | None = attrs.field(default=None, kw_only=True, repr=False)
+    """What is known of the end of a run, if that is what the alert tells of."""
 
     def __attrs_post_init__(self) -> None:
         if not (  # a caller waits for it: what is right is told fast

@@ -22,6 +22,7 @@ from tocsin._errors import (
 from tocsin._imports import importing
 from tocsin._provider import Delivery, Earlier, Receipt
 from tocsin._rendering import Circumstances, load_templates, render
+from tocsin._report import joined
 from tocsin._secret import Secret, redact
 from tocsin._text import clean
 from tocsin._throttle import NONE_SUPPRESSED
@@ -178,6 +179,8 @@ def alert_of(claim: Claim) -> Alert:
                 for member in claim.members
             ]
         )
+    if claim.echoes:
+        return joined(claim.alert, claim.echoes)
     if claim.alert.kind == RESOLVED:
         what = claim.resolves.alert if claim.resolves else claim.alert
         return attrs.evolve(claim.alert, title=f"Resolved: {what.title}")

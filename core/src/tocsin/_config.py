@@ -11,6 +11,7 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._errors import ConfigError, PluginBroken, PluginError, Problem
+from tocsin._listener import Listener
 from tocsin._quiet import QuietHours
 from tocsin._routing import Scope, Subscription
 from tocsin._settings import Channel, Settings, nearest
@@ -83,6 +84,7 @@ class _Loader:
         user = self._user(tables.user)
         teams = {table.name: self._team(table) for table in tables.teams}
         top = self._structure.table(tables.top, TopTable) or TopTable()
+        listeners = [self._listener(tables.top, name) for name in top.listeners or ()]
         if self.problems:
             return None
         subscriptions = [
@@ -97,7 +99,9 @@ class _Loader:
         ]
         if self.problems:
             return None
-        return _settings(file, top, user.name, channels, teams, subscriptions)
+        return _settings(
+            file, top, user.name, channels, teams, subscriptions, tuple(listeners)
+        )
 
     def _subscriptions(
         self, table: Table, owner: UserTable | TeamTable, scope: Scope, name: str
@@ -155,6 +159,17 @@ class _Loader:
         from tocsin import _plugins as plugins
 
         return plugins.load(name)
+
+    def _listener(self, table: Table, name: str) -> Listener:
+        from tocsin import _plugins as plugins
+
+        try:
+            return plugins.load_listener(name)
+        except PluginBroken as error:
+            return Listener(name, None, str(error))
+        except PluginError as error:
+            self._add(table, "listeners", str(error))
+            return Listener(name, None, str(error))
 
     def _user(self, table: Table) -> UserTable:
         user = self._structure.table(table, UserTable) or UserTable()
@@ -225,8 +240,10 @@ def _settings(  # noqa: PLR0917 - the parts of a configuration
     channels: dict[str, Channel],
     teams: dict[str, TeamTable],
     subscriptions: Iterable[Subscription],
+    listeners: tuple[Listener, ...],
 ) -> Settings:
     given: dict[str, Any] = attrs.asdict(top, filter=lambda _, value: value is not None)
+    given["listeners"] = listeners
     templates = file.parent / "templates"
     return Settings(
         user=user,

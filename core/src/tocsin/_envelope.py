@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from tocsin import _ending
 from tocsin._alert import Alert, Origin
 from tocsin._attachment import Attachment
 from tocsin._errors import EnvelopeError, EnvelopeTooNew
@@ -18,7 +19,10 @@ from tocsin._errors import EnvelopeError, EnvelopeTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-VERSION = 1
+    from tocsin._ending import Ending
+
+VERSION = 2
+"""1 knows no ending and no group: what has neither is written so that it reads it."""
 
 
 def encode(alert: Alert) -> str:
@@ -29,22 +33,31 @@ def encode(alert: Alert) -> str:
     """
     created_at = alert.created_at
     when = "null" if created_at is None else quoted(created_at.isoformat())
+    ending = "" if alert.ending is None else f', "ending": {_ended(alert.ending)}'
+    version = 2 if ending or alert.origin.group else 1
     return (
-        f'{{"version": {VERSION}, "id": {quoted(alert.id)}, '
+        f'{{"version": {version}, "id": {quoted(alert.id)}, '
         f'"title": {quoted(alert.title)}, "text": {quoted(alert.text)}, '
         f'"level": "{alert.level.value}", "wait_duration": {alert.wait_duration!r}, '
         f'"kind": {quoted(alert.kind)}, "key": {quoted(alert.key)}, '
         f'"tags": {json.dumps(alert.tags) if alert.tags else "[]"}, '
         f'"fields": {json.dumps(alert.fields) if alert.fields else "{}"}, '
         f'"url": {quoted(alert.url)}, "origin": {_encoded(alert.origin)}, '
-        f'"created_at": {when}}}'
+        f'"created_at": {when}{ending}}}'
     )
 
 
 @functools.lru_cache(maxsize=64)
 def _encoded(origin: Origin) -> str:
     """Return an origin as JSON: a run has but one."""
-    return json.dumps(attrs.asdict(origin))
+    values = attrs.asdict(origin)
+    if not origin.group:
+        del values["group"]
+    return json.dumps(values)
+
+
+def _ended(ending: Ending) -> str:
+    return json.dumps(_ending.written(ending))
 
 
 def decode(envelope: str, attachments: Iterable[Attachment] = ()) -> Alert:
@@ -66,6 +79,8 @@ def decode(envelope: str, attachments: Iterable[Attachment] = ()) -> Alert:
         if values["created_at"] is not None:
             values["created_at"] = datetime.fromisoformat(values["created_at"])
         values["origin"] = Origin(**values["origin"])
+        if (ended := values.get("ending")) is not None:
+            values["ending"] = _ending.read(ended)
         return Alert(**values, attachments=tuple(attachments))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise EnvelopeError(f"a stored alert is damaged: {error}") from error

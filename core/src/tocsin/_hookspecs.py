@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import pluggy
 
 if TYPE_CHECKING:
+    from tocsin._listener import Change, Notify
     from tocsin._provider import Provider
 
 hookspec = pluggy.HookspecMarker("tocsin")
@@ -26,4 +27,14 @@ def tocsin_register(registrar: Registrar) -> None:
 
     Called once, when a channel first asks for this plugin's name. Offering changes
     nothing: the configuration selects.
+    """
+
+
+@hookspec
+def tocsin_run_changed(change: Change, notify: Notify) -> None:
+    """Hear of a change of a run: its state, its metrics, or what `Run.emit` was given.
+
+    Called in a background thread, one change after the other, for the plugins that the
+    configuration names in ``listeners``. What it raises is told once, and goes no further;
+    `notify` raises an alert in the name of the run.
     """

@@ -12,6 +12,7 @@ import attrs
 
 from tocsin._alert import RESOLVED
 from tocsin._attachment import copy_all
+from tocsin._ending import GATHER
 from tocsin._errors import StoreBusy, StoreError, StoreFull
 from tocsin._gate import Gate
 from tocsin._results import Admitted, Deferred, Refused, Suppressed, Unrouted
@@ -109,7 +110,7 @@ class Intake:
                 return self._record(alert, key, now, is_new=is_new)
             if call is not None:
                 _put(self._known, call, (key, alert.level))
-            plan = self._routes(wishes, alert.level, now)
+            plan = _held(self._routes(wishes, alert.level, now), alert, now)
             return self._throttle(alert, key, plan, now, is_new=is_new)
         except StoreFull as error:
             return self._refuse(str(error))
@@ -147,7 +148,9 @@ class Intake:
         *,
         is_new: bool,
     ) -> Result:
-        if is_new:  # with an id of its own it may be one that the store has
+        # with an id of its own it may be one that the store has; and what another witness
+        # of an end tells may join the first
+        if is_new and alert.ending is None:
             known = self.gate.suppress(key, alert.level, alert.wait_duration, now)
             if known is not None:
                 return _suppressed(*known)
@@ -306,7 +309,8 @@ class Intake:
             )
             store.resolve(resolution, now, timeout=PATIENCE)
         else:
-            plan = self._routes(self._matching(alert), alert.level, now)
+            wishes = self._matching(alert)
+            plan = _held(self._routes(wishes, alert.level, now), alert, now)
             submission = Submission(
                 alert=alert,
                 key=key,
@@ -325,6 +329,17 @@ class Intake:
 
 def _suppressed(until: float, count: int) -> Suppressed:
     return Suppressed(count=count, until=datetime.fromtimestamp(until, UTC))
+
+
+def _held(plan: tuple[Route, ...], alert: Alert, now: float) -> tuple[Route, ...]:
+    """Return the plan of an alert that waits for what other witnesses of an end know."""
+    ending = alert.ending
+    if ending is None or ending.is_alone or not ending.is_bad:
+        return plan
+    return tuple(
+        attrs.evolve(route, not_before=max(route.not_before, now + GATHER))
+        for route in plan
+    )
 
 
 def _put(memory: dict[K, V], key: K, value: V) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tocsin._alert import Alert, Origin
     from tocsin._results import Result
+    from tocsin._run_record import RunRecord
     from tocsin._settings import Settings
     from tocsin._store import DeliveryRecord, SuppressedKey
     from tocsin._store.sqlite import SqliteStore
@@ -78,6 +79,7 @@ class Notifier:
             is_network=settings.network_state,
         )
         self._pruned_at = 0.0
+        self.chores: list[Callable[[], object]] = []  # about once a second, elsewhere
         self.intake = Intake(
             settings,
             store=self.store,
@@ -184,12 +186,17 @@ class Notifier:
         """
         if self.mode is Mode.DISABLED:
             return Disabled()
-        now = self._clock()
         origin = self.placed(alert.origin, team=team, project=project)
         self.settings.check(origin)
+        return self.take(attrs.evolve(alert, origin=origin))
+
+    def take(self, alert: Alert) -> Result:
+        """Raise an alert whose origin is whole and was checked; it never raises."""
+        if self.mode is Mode.DISABLED:
+            return Disabled()
+        now = self._clock()
         here = attrs.evolve(
             alert,
-            origin=origin,
             id=alert.id or new_id(),
             created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
         )
@@ -208,6 +215,12 @@ class Notifier:
     def now(self) -> float:
         """Return the time by this notifier's clock."""
         return self._clock()
+
+    def runs(self) -> list[RunRecord]:
+        """Return what is known of runs, those that started first first."""
+        if self.mode is Mode.DISABLED:
+            return []
+        return self._quietly(lambda: self.state.runs(self._clock())) or []
 
     def _note_kept(self) -> None:
         if not self._courier.has_started:
@@ -230,7 +243,9 @@ class Notifier:
         is_done = self.intake.take_in(now)
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
-            self.store().prune(now - self.settings.retention)
+            self.state.prune(now - self.settings.retention, now)
+        for chore in tuple(self.chores):
+            self._quietly(chore)
         return is_done
 
     def _repair(self) -> bool:

@@ -13,6 +13,19 @@ _RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 """In this order; never LOCAL_RANK, which is one alert for each node."""
 
 
+_SIZE_VARIABLES = (
+    *("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS"),
+    "SLURM_NTASKS",
+)
+_SCHEDULERS = {
+    "SLURM_JOB_ID": "Slurm",
+    "KUBERNETES_SERVICE_HOST": "Kubernetes",
+    "LSB_JOBID": "LSF",
+    "PBS_JOBID": "PBS",
+    "JOB_COMPLETION_INDEX": "Kubernetes",
+}
+
+
 def config_file() -> Path | None:
     """Return `TOCSIN_CONFIG`, or else the user's own file if there is one.
 
@@ -87,6 +100,23 @@ def rank() -> int | None:
         if value.isdecimal():
             return int(value)
     return None
+
+
+def world_size() -> int | None:
+    """Return how many ranks the job has."""
+    for variable in _SIZE_VARIABLES:
+        value = os.environ.get(variable, "")
+        if value.isdecimal():
+            return int(value)
+    return None
+
+
+def scheduler() -> str:
+    """Return who may want this machine back: the name of the scheduler; empty: nobody."""
+    for variable, name in _SCHEDULERS.items():
+        if os.environ.get(variable):
+            return name
+    return ""
 
 
 def _base(variable: str, otherwise: str) -> Path:

@@ -1,4 +1,4 @@
-"""Discovery: which providers are installed, and the class of one of them."""
+"""Discovery: which plugins are installed, and what one of them offers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin._errors import PluginBroken, PluginError, printed
+from tocsin._listener import Listener
 from tocsin._provider import Provider
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    import pluggy
+
+    from tocsin._listener import Change, Notify
 
 GROUP = "tocsin"
 """The entry-point group that plugins register in."""
@@ -43,29 +48,60 @@ def load(name: str) -> type[Provider]:
         PluginBroken: The package that does is broken; the message names it.
 
     """
+    return _load(*_only(name, "provider"))
+
+
+def load_listener(name: str) -> Listener:
+    """Import the one plugin that registers this name and return what hears of changes.
+
+    Raises:
+        PluginError: No installed package registers the name, or two do.
+        PluginBroken: The package that does is broken, or does not listen.
+
+    """
+    entry, owner = _only(name, "plugin")
+    try:
+        manager = _manager(entry.load())
+        calls = manager.hook.tocsin_run_changed
+    except BaseException as error:
+        raise _broken(entry, owner, error) from error
+    if not calls.get_hookimpls():
+        raise PluginBroken(
+            f"the plugin {name!r} of {owner} does not listen: it has no "
+            "tocsin_run_changed decorated with @tocsin.hookimpl"
+        )
+
+    def hear(change: Change, notify: Notify) -> None:
+        calls(change=change, notify=notify)
+
+    return Listener(name, hear)
+
+
+def _only(name: str, what: str) -> tuple[EntryPoint, str]:
+    """Return the entry point of this name, and the package that has it."""
     entries = _registered(name)
     if not entries:
         _entry_points.cache_clear()  # it may be installed while we run, in a notebook
         entries = _registered(name)
     if not entries:
-        raise PluginError(_not_installed(name))
+        raise PluginError(_not_installed(name, what))
     owners = sorted({" ".join(_distribution(entry)) for entry in entries})
     if len(owners) > 1:
         raise PluginError(
-            f"the provider {name!r} is registered by {' and '.join(owners)}: "
+            f"the {what} {name!r} is registered by {' and '.join(owners)}: "
             "uninstall one of them"
         )
-    return _load(entries[0], owners[0])
+    return entries[0], owners[0]
 
 
 def _registered(name: str) -> list[EntryPoint]:
     return [entry for entry in _entry_points() if entry.name == name]
 
 
-def _not_installed(name: str) -> str:
+def _not_installed(name: str, what: str) -> str:
     close = get_close_matches(name, {entry.name for entry in _entry_points()}, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else f"pip install tocsin-{name}"
-    return f"no provider {name!r} is installed: {remedy}"
+    return f"no {what} {name!r} is installed: {remedy}"
 
 
 @functools.cache
@@ -101,10 +137,7 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     try:
         _call_register(entry.load(), registrar)
     except BaseException as error:
-        raise PluginBroken(
-            f"the provider {entry.name!r} of {owner} is broken "
-            f"({type(error).__name__}: {printed(error)}): upgrade or uninstall {owner}"
-        ) from error
+        raise _broken(entry, owner, error) from error
     for provider in registrar.providers:
         if provider.name == entry.name:
             return provider
@@ -119,8 +152,19 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     )
 
 
+def _broken(entry: EntryPoint, owner: str, error: BaseException) -> PluginBroken:
+    return PluginBroken(
+        f"the provider {entry.name!r} of {owner} is broken "
+        f"({type(error).__name__}: {printed(error)}): upgrade or uninstall {owner}"
+    )
+
+
 def _call_register(plugin: object, registrar: _Registrar) -> None:
-    """Call this plugin's hook alone: one that raises must not starve the others."""
+    _manager(plugin).hook.tocsin_register(registrar=registrar)
+
+
+def _manager(plugin: object) -> pluggy.PluginManager:
+    """Return a manager of this plugin alone: one that raises must not starve the others."""
     import pluggy
 
     from tocsin import _hookspecs
@@ -129,4 +173,4 @@ def _call_register(plugin: object, registrar: _Registrar) -> None:
     manager.add_hookspecs(_hookspecs)
     manager.register(plugin)
     manager.check_pending()
-    manager.hook.tocsin_register(registrar=registrar)
+    return manager

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tocsin._quiet import QuietHours
 
 
+ALL_BUT_FINISHED = ("*", "!finished")
+"""The kinds of alerts that people get who name none."""
+
+
 class Scope(Enum):
     """Whose settings apply."""
 
@@ -40,8 +44,9 @@ class Subscription:
     scope: Scope = Scope.USER
     owner: str = ""
     """The user's or the team's name."""
-    kinds: tuple[str, ...] = attrs.field(default=("*",), converter=_names)
-    """Patterns such as ``crashed`` or ``*``: one of them must match the alert's kind."""
+    kinds: tuple[str, ...] = attrs.field(default=ALL_BUT_FINISHED, converter=_names)
+    """Patterns such as ``crashed`` or ``*``: one of them must match the alert's kind, and
+    none that begins with ``!``. By default all but ``finished``."""
     min_level: AlertLevel = attrs.field(default=AlertLevel.INFO, converter=_level)
     projects: tuple[str, ...] = attrs.field(default=("*",), converter=_names)
     """Patterns such as ``prod-*``: one of them must match the alert's project."""
@@ -64,7 +69,7 @@ class Subscription:
             return f"the alert has {whose}"
         if alert.level < self.min_level:
             return f"{alert.level.value} is below min_level {self.min_level.value}"
-        if not _matches([alert.kind], self.kinds):
+        if not _lets(alert.kind, self.kinds):
             return f"kind {alert.kind!r} is not among {_listed(self.kinds)}"
         if not _matches([origin.project], self.projects):
             return f"project {origin.project!r} is not among {_listed(self.projects)}"
@@ -126,6 +131,14 @@ def plan(
 
 def _matches(words: Iterable[str], patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(word, pattern) for word in words for pattern in patterns)
+
+
+def _lets(word: str, patterns: Iterable[str]) -> bool:
+    unwanted = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
+    if unwanted and not wanted:
+        wanted = ["*"]
+    return _matches([word], wanted) and not _matches([word], unwanted)
 
 
 def _listed(patterns: Iterable[str]) -> str:

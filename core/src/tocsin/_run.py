@@ -1,15 +1,13 @@
-"""The surface for scripts: `init`, `alert`, `Run`. All it does goes through a notifier."""
+"""Run: what a script has in its hands. All that it does goes through a notifier."""
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import sys
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from tocsin import _places as places
 from tocsin._alert import (
@@ -20,25 +18,31 @@ from tocsin._alert import (
     Origin,
     new_id,
 )
-from tocsin._errors import ConfigError, RunFinished, printed
+from tocsin._ending import Ending, RunState
+from tocsin._errors import RunFinished, printed
+from tocsin._failure import ending_of, frames_of, reason_of
+from tocsin._metrics import Watch, scalars
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
+from tocsin._report import name_of
 from tocsin._results import Disabled
 from tocsin._settings import Settings
 from tocsin._terminal import echo, say
+from tocsin._told import is_told, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import timedelta
     from types import TracebackType
 
     from tocsin._attachment import Attachable
+    from tocsin._life import Life
+    from tocsin._metrics import Finding
     from tocsin._results import Result
 
 _log = logging.getLogger("tocsin")
 
 _YEAR = 365 * 86_400.0  # seconds
-_FRAMES = 8  # of a traceback, the last ones
 
 
 class Run:
@@ -48,11 +52,26 @@ class Run:
     neither is finished when the interpreter exits.
     """
 
-    def __init__(self, notifier: Notifier, origin: Origin, tags: Iterable[str]) -> None:
+    def __init__(
+        self,
+        notifier: Notifier,
+        origin: Origin,
+        tags: Iterable[str] = (),
+        *,
+        url: str = "",
+        config: Mapping[str, object] | None = None,
+        life: Life | None = None,
+    ) -> None:
         self._notifier = notifier
         self._tags = tuple(tags)
+        self._life = life
+        self._pid = os.getpid()
         self._is_finished = False
-        self._is_crashed = False
+        self._watches: dict[str, Watch] = {}
+        self.url = url
+        """Where people can look at the run; alerts without an own url have this one."""
+        self.config = Config(config or {})
+        """What `init` was given as the program's settings."""
         self.origin = notifier.placed(origin)
 
     @property
@@ -65,8 +84,25 @@ class Run:
         """The run's name, or its id."""
         return self.origin.run_name or self.origin.run
 
+    @property
+    def state(self) -> RunState:
+        """What it does, or how it ended, as far as this process knows."""
+        if self._life is not None:
+            return self._life.state
+        return RunState.FINISHED if self._is_finished else RunState.RUNNING
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process started it, and it has not ended."""
+        return self._pid == os.getpid() and not self._is_finished
+
     def __repr__(self) -> str:
         return f"<Run {self.name}{' finished' if self._is_finished else ''}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle where it came from: in another process it raises the same run's alerts."""
+        source, mode = self._notifier.settings.source, self._notifier.mode
+        return attached, (self.origin, self._tags, self.url, source, mode)
 
     def alert(
         self,
@@ -93,10 +129,7 @@ class Run:
 
         """
         if self._is_finished:
-            raise RunFinished(
-                f"the run {self.name} is finished: raise alerts before finish(), or start "
-                "another run with tocsin.init()"
-            )
+            self._refuse()
         now, intake = self._notifier.now(), self._notifier.intake
         call = None
         is_plain = type(title) is str is type(text) and type(url) is str
@@ -117,7 +150,7 @@ class Run:
             key=key,
             tags=(*self._tags, *tags),
             fields=fields,
-            url=url,
+            url=url or self.url,
             attachments=attachments,
             origin=self.origin,
             id=new_id(),
@@ -127,6 +160,12 @@ class Run:
         if not self._notifier.settings.channels:
             echo(alert, where_to_configure=self._where_to_configure())
         return result
+
+    def _refuse(self) -> NoReturn:
+        raise RunFinished(
+            f"the run {self.name} is finished: raise alerts before finish(), or start "
+            "another run with tocsin.init()"
+        )
 
     def resolve(self, key_or_title: str, text: str = "") -> Result:
         """Say that what an alert of this run told of is over.
@@ -148,62 +187,174 @@ class Run:
         is_there = places.config_file() is not None
         return "" if is_there else str(places.config_dir() / "tocsin.toml")
 
-    def finish(self, *, timeout: float | None = None) -> None:
+    def log(self, metrics: Mapping[str, object], step: int | None = None) -> None:
+        """Note metrics: the last values are in messages and heartbeats, and are progress.
+
+        Numbers, short texts and what has an ``item()``, such as a tensor of one element,
+        are kept; a mapping within is ``outer.inner``; anything else is left out.
+
+        Raises:
+            RunFinished: `finish` was called.
+
+        """
+        if self._is_finished:
+            self._refuse()
+        kept = scalars(metrics)
+        if self._life is not None:
+            self._life.log(kept, step)
+        for name, watch in tuple(self._watches.items()):
+            value = kept.get(name)
+            if isinstance(value, float | int):
+                self._tell_finding(watch.look(value, step))
+
+    def watch_metric(
+        self,
+        name: str,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        diverges: float | None = 10.0,
+    ) -> None:
+        """Alert when a metric that is logged is not a number any more, or diverges.
+
+        Args:
+            name: As in `log`.
+            above: Alert when it is more than this.
+            below: Alert when it is less than this.
+            diverges: Alert when its smoothed value is so many times its best one; None:
+                never. It is for what should become less, such as a loss.
+
+        An alert is resolved once the metric is back.
+
+        """
+        self._watches[name] = Watch(name, above=above, below=below, diverges=diverges)
+
+    def _tell_finding(self, finding: Finding | None) -> None:
+        if finding is None:
+            return
+        if finding.is_over:
+            self.alert(finding.key, finding.text, kind=RESOLVED, key=finding.key)
+        else:
+            self.alert(finding.title, finding.text, finding.level, key=finding.key)
+
+    def emit(self, kind: str, **facts: object) -> None:
+        """Offer a change of the run to the plugins that listen; it alerts nobody.
+
+        It is for what happens beside metrics, such as an artifact that is made.
+
+        Raises:
+            RunFinished: `finish` was called.
+
+        """
+        if self._is_finished:
+            self._refuse()
+        if self._life is not None:
+            self._life.emit(kind, facts)
+
+    def mark_preempting(self) -> None:
+        """Note that the scheduler takes the machine back.
+
+        Unless the run finishes after all, its end is told as a preemption.
+        """
+        if self._life is not None:
+            self._life.mark_preempting()
+
+    def finish(
+        self,
+        exit_code: int | None = None,
+        message: str = "",
+        *,
+        timeout: float | None = None,
+    ) -> None:
         """End the run: deliver what is under way for at most `timeout` seconds.
 
-        The default is the configuration's `finish_timeout`, 5 seconds. What is left stays
-        kept, for the next process with this configuration or for ``tocsin drain``. A
-        second call does nothing.
-        """
-        if not self._is_finished:
-            self._is_finished = True
-            limit = (
-                self._notifier.settings.finish_timeout if timeout is None else timeout
-            )
-            deadline = time.monotonic() + limit
-            self._notifier.flush(limit)
-            self._tell(max(0.05, deadline - time.monotonic()))
-            self._notifier.close(max(0.0, deadline - time.monotonic()))
+        With no `exit_code`, or with 0, the run finished; with another one it failed.
+        `message` is told with it. A second call does nothing.
 
-    def _tell(self, timeout: float) -> None:
+        The default of `timeout` is the configuration's `finish_timeout`, 5 seconds. What is
+        left stays kept, for the next process with this configuration or for ``tocsin
+        drain``.
+        """
+        state = RunState.FAILED if exit_code else RunState.FINISHED
+        ending = Ending(state=state, exit_code=exit_code or 0, message=message)
+        self._end(ending, timeout=timeout)
+
+    def _end(
+        self, ending: Ending, *, timeout: float | None = None, is_told: bool = False
+    ) -> None:
+        if self._is_finished:
+            return
+        limit = self._notifier.settings.finish_timeout if timeout is None else timeout
+        deadline = time.monotonic() + limit
+        self._pass_away(ending, is_told=is_told)
+        self._is_finished = True
+        if self._life is not None and self._pid == os.getpid():
+            self._life.wait_for_others()
+            deadline = max(deadline, time.monotonic() + limit / 2)
+            self._life.listen_to_the_end(deadline)
+        self._notifier.flush(max(0.0, deadline - time.monotonic()))
+        self._say(max(0.05, deadline - time.monotonic()))
+        self._notifier.close(max(0.0, deadline - time.monotonic()))
+
+    def _pass_away(self, ending: Ending, *, is_told: bool = False) -> None:
+        """Tell of the end; a child that was forked ends without a word of its parent's."""
+        if self._life is None or self._pid != os.getpid():
+            return
+        try:
+            self._life.end(ending, is_told=is_told)
+        except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
+            _log.warning("the end of the run could not be told: %s", printed(ours))
+
+    def _say(self, timeout: float) -> None:
         """Say what was suppressed and no alert told of, and what is not delivered yet."""
         if self.origin.rank:  # all ranks of a job share the counts: the first one tells
             return
         scope = self.origin.job or self.origin.run
         for title, count in self._notifier.untold(scope, timeout=timeout):
             say(f"tocsin: {count:,} more like {title!r} suppressed in this run")
+        if self._life is not None and self._life.gathers_until:
+            return  # another rank may be at it just now
         if kept := self._notifier.pending(timeout=timeout):
             say(
                 f"tocsin: {kept:,} deliveries are kept: the next program with this "
                 "configuration makes them, or `tocsin drain`; `tocsin log` says why"
             )
 
-    def _crashed(self, error: BaseException) -> None:
-        """Raise the one alert of an exception that ends the program."""
-        if not self._is_crashed:
-            self._is_crashed = True
-            self._tell_crash(error, wait_duration=0)
-
-    def _tell_crash(
-        self, error: BaseException, where: str = "", wait_duration: float | None = None
-    ) -> None:
-        """Raise the alert of an exception that nobody caught."""
-        if self._is_finished:
+    def failed(self, error: BaseException) -> None:
+        """Tell of the exception that ends the program."""
+        if self._is_finished or (self._life is not None and self._life.ending):
             return
-        import traceback
+        if self._life is None or self._pid != os.getpid():
+            if not is_told(error):
+                self.stumbled(error, "", is_grave=True)
+            return
+        self._pass_away(ending_of(error), is_told=is_told(error))
+        mark(error)
 
-        name = type(error).__name__
-        frames = traceback.format_tb(error.__traceback__)[-_FRAMES:]
+    def stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
+        """Tell of an exception that nobody caught, while the program goes on."""
+        if self._is_finished or not isinstance(error, Exception):
+            return
+        reason = reason_of(error)
         try:
             self.alert(
-                f"{self.name or 'The program'} crashed: {name}",
-                f"{name}{where}: {printed(error)}\n\n{''.join(frames)}".rstrip(),
-                AlertLevel.ERROR,
-                wait_duration,
+                f"{name_of(self.origin)}: unhandled {type(error).__name__}{where}",
+                f"{reason}\n\n{frames_of(error)}".rstrip(),
+                AlertLevel.ERROR if is_grave else AlertLevel.WARN,
                 kind="crashed",
             )
         except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
-            _log.warning("the crash could not be told: %s", printed(ours))
+            _log.warning("an exception could not be told: %s", printed(ours))
+
+    def stopped(self, signal_name: str, *, is_last: bool) -> None:
+        """Tell of a signal that asks the process to end."""
+        is_preempted = signal_name == "SIGTERM" and bool(places.scheduler())
+        state = RunState.PREEMPTED if is_preempted else RunState.KILLED
+        ending = Ending(state=state, signal=signal_name)
+        if is_last:
+            self._end(ending, timeout=self._notifier.settings.flush_timeout)
+        elif self._life is not None:
+            self._life.ask(ending)
 
     def __enter__(self) -> Self:
         """Return the run."""
@@ -215,247 +366,91 @@ class Run:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish; an exception that is on its way out raises the alert of a crash."""
+        """Finish; an exception that is on its way out says how."""
+        if error is None or isinstance(error, GeneratorExit):
+            self.finish()
+            return
         try:
-            if error is not None and isinstance(error, Exception):
-                self._crashed(error)
+            self.failed(error)
         finally:
             self.finish()
 
 
-class _DisabledRun(Run):
+class DisabledRun(Run):
     """A run in disabled mode takes any arguments, even none, as W&B's does."""
 
     def alert(self, *_: Any, **__: Any) -> Result:  # noqa: ANN401 - any arguments
+        """Do nothing."""
         return Disabled()
 
+    def resolve(self, *_: Any, **__: Any) -> Result:  # noqa: ANN401 - likewise
+        """Do nothing."""
+        return Disabled()
 
-_lock = threading.RLock()
-_current: Run | None = None
-_default: Run | None = None
-_is_finished_at_exit = False
+    def log(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - likewise
+        """Do nothing."""
+
+    def emit(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - likewise
+        """Do nothing."""
+
+    def watch_metric(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - likewise
+        """Do nothing."""
+
+    def finish(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - likewise
+        """Do nothing, more than once."""
+        self._is_finished = True
 
 
-def init(
-    project: str = "",
-    *,
-    name: str = "",
-    team: str = "",
-    job: str = "",
-    id: str = "",  # noqa: A002 - W&B's own name
-    tags: Iterable[str] = (),
-    config: str | os.PathLike[str] | None = None,
-    mode: Mode | str | None = None,
-) -> Run:
-    """Start a run and make it the current one; a run before it is finished.
-
-    Args:
-        project: What the run belongs to; subscriptions can choose by it.
-        name: What people call the run; default: its id.
-        team: Whose settings hold beside your own.
-        job: What all ranks and restarts of one job share: suppression then holds over
-            all of them. Default: `TORCHELASTIC_RUN_ID` (unless ``none``), or
-            `SLURM_JOB_ID`.
-        id: The run's id; give the same one to a run that is resumed, so that suppression
-            holds over the restart. Default: a random one.
-        tags: Added to every alert's.
-        config: A configuration file; default: `TOCSIN_CONFIG`, else the user's own.
-        mode: ``online``, ``offline`` (keep, deliver later) or ``disabled``; default:
-            `TOCSIN_MODE`, else online.
+def notifier_for(
+    origin: Origin, config: str | os.PathLike[str] | None, mode: Mode
+) -> Notifier:
+    """Return a notifier that has begun to deliver, for what is raised there.
 
     Raises:
-        ConfigError: The configuration has mistakes; the error holds all of them. Or the
-            team is unknown, or you are not among its members.
-        ValueError: The mode is none of the three.
+        ConfigError: The configuration has mistakes, or the team is unknown, or the user is
+            not among its members.
 
     """
-    global _current
-    chosen = Mode.parse(mode)
-    origin = Origin(
-        project=project,
-        team=team,
-        run=id or _new_run_id(),
-        run_name=name,
-        job=job or places.job(),
-        host=places.host(),
-        rank=places.rank(),
-    )
-    run = _start(origin, tags, config, chosen)
-    with _lock:
-        previous, _current = _current, run
-    if previous is not None:
-        previous.finish()
-    _install_hooks()
-    return run
-
-
-def _start(
-    origin: Origin,
-    tags: Iterable[str],
-    config: str | os.PathLike[str] | None,
-    mode: Mode,
-) -> Run:
     if mode is Mode.DISABLED:
-        return _DisabledRun(Notifier(Settings(), namespace="", mode=mode), origin, tags)
+        return Notifier(Settings(), namespace="", mode=mode)
     notifier = Notifier.from_config(config, mode=mode)
     notifier.check(origin)
     notifier.start()
-    return Run(notifier, origin, tags)
+    return notifier
 
 
-def alert(
-    title: str,
-    text: str = "",
-    level: AlertLevel | str | None = None,
-    wait_duration: float | timedelta | None = None,
-    *,
-    kind: str = "scriptable",
-    key: str = "",
-    tags: Iterable[str] = (),
-    fields: Mapping[str, object] | None = None,
-    url: str = "",
-    attachments: Iterable[Attachable] | Attachable = (),
-) -> Result:
-    """Raise an alert in the current run, or in none.
+_lock = threading.RLock()
+_attached: dict[object, Run] = {}
 
-    The arguments are those of `Alert`. Without `init` it uses the configuration that it
-    finds; a configuration with mistakes is told once, and the alert is printed and kept.
+
+def attached(
+    origin: Origin, tags: tuple[str, ...], url: str, source: str, mode: Mode
+) -> Run:
+    """Return a run of another process: its alerts are raised here, its end is its own.
 
     Raises:
-        TypeError: A title or text is no ``str``, or a `wait_duration` is no time.
-        ValueError: The level is unknown, or the `wait_duration` is negative.
+        ConfigError: The configuration has mistakes by now.
 
     """
-    return _run().alert(
-        title,
-        text,
-        level,
-        wait_duration,
-        kind=kind,
-        key=key,
-        tags=tags,
-        fields=fields,
-        url=url,
-        attachments=attachments,
-    )
-
-
-def resolve(key_or_title: str, text: str = "") -> Result:
-    """Say that what an alert of the current run told of is over; see `Run.resolve`.
-
-    Raises:
-        TypeError: The key, title or text is no ``str``.
-
-    """
-    return _run().resolve(key_or_title, text)
-
-
-def _run() -> Run:
-    global _default  # noqa: PLW0603 - made once, at the first alert
+    whose = (origin, tags, url, source, mode, os.getpid())
     with _lock:
-        if _current is not None and not _current._is_finished:  # noqa: SLF001 - ours
-            return _current
-        if _default is None:
-            _default = _default_run()
-        return _default
+        known = _attached.get(whose)
+        if known is None or known._is_finished:  # noqa: SLF001 - ours
+            kind = DisabledRun if mode is Mode.DISABLED else Run
+            notifier = notifier_for(origin, source or None, mode)
+            known = _attached[whose] = kind(notifier, origin, tags, url=url)
+        return known
 
 
-def _default_run() -> Run:
-    origin = Origin(job=places.job(), host=places.host(), rank=places.rank())
-    try:
-        return _start(origin, (), None, Mode.parse(None))
-    except (ConfigError, ValueError) as error:
-        _log.warning("alerts are only printed and kept: %s", error)
-        notifier = Notifier(Settings(), namespace="", mode=Mode.ONLINE)
-        return Run(notifier, origin, ())
+class Config(dict[str, Any]):
+    """A program's settings; an item is an attribute, too."""
 
-
-def _new_run_id() -> str:
-    """Return eight letters and digits, as W&B's ids are."""
-    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-    return "".join(digits[byte % 36] for byte in os.urandom(8))
-
-
-class _CrashHook:
-    """Tells of an exception that nobody caught, then does what was done before."""
-
-    def __init__(self, previous: Callable[..., object]) -> None:
-        self._previous = previous
-
-    def __call__(
-        self,
-        kind: type[BaseException],
-        error: BaseException,
-        trace: TracebackType | None,
-    ) -> None:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever was given
+        """Return an item."""
         try:
-            if _current is not None and isinstance(error, Exception):
-                _current._crashed(error)  # noqa: SLF001 - ours
-        finally:
-            self._previous(kind, error, trace)
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the run's config has no {name!r}") from None
 
-
-class _ThreadHook:
-    """Likewise for a thread, which the program outlives."""
-
-    def __init__(self, previous: Callable[..., object]) -> None:
-        self._previous = previous
-
-    def __call__(self, args: threading.ExceptHookArgs) -> None:
-        try:
-            if _current is not None and isinstance(args.exc_value, Exception):
-                where = f" in thread {args.thread.name}" if args.thread else ""
-                _current._tell_crash(args.exc_value, where)  # noqa: SLF001 - ours
-        finally:
-            self._previous(args)
-
-
-def _tell_of_child() -> None:
-    """Tell of the exception that ends a child of multiprocessing.
-
-    It is printed there without a hook; but what is to be done at the end is done while it
-    is on its way out.
-    """
-    error = sys.exception()
-    if _current is not None and isinstance(error, Exception):
-        _current._crashed(error)  # noqa: SLF001 - ours
-
-
-def _watch_child(_: object = None) -> None:
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.Finalize(None, _tell_of_child, exitpriority=20)
-
-
-def _install_hooks() -> None:
-    global _is_finished_at_exit  # noqa: PLW0603 - once a process
-    if not isinstance(sys.excepthook, _CrashHook):
-        sys.excepthook = _CrashHook(sys.excepthook)
-    if not isinstance(threading.excepthook, _ThreadHook):
-        threading.excepthook = _ThreadHook(threading.excepthook)
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process():
-        _watch_child()
-    if not _is_finished_at_exit:
-        _is_finished_at_exit = True
-        atexit.register(_finish_current)
-
-
-def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may hold it
-    _lock = threading.RLock()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None and _current is not None:
-        # a child of multiprocessing forgets what its parent had to do at the end; it does
-        # this first, and has a place where it says so
-        util.register_after_fork(_current, _watch_child)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _finish_current() -> None:
-    """Finish the run of a script that did not."""
-    if _current is not None:
-        _current.finish(timeout=_current._notifier.settings.flush_timeout)  # noqa: SLF001 - ours
+    def __setattr__(self, name: str, value: object) -> None:
+        self[name] = value

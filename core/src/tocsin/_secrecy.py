@@ -19,8 +19,9 @@ _NAMES = re.compile(
 _FORMS = re.compile(
     r"""
       (?<=://)[^/\s:@]+:[^/\s@]+(?=@)           # user:password of a URL
-    | (?<=hooks\.slack\.com/)[\w/]+
-    | \bxox[a-z]-[\w-]{8,}                      # Slack
+    | (?<=/services/)T\w+/B\w+/\w+              # of a webhook's address
+    | (?<=/api/webhooks/)\d+/[\w-]+
+    | \bxox[a-z]-[\w-]{8,}
     | \b(?:ghp|gho|ghs|ghr|github_pat|glpat|hf|sk|pk|rk)[_-][\w-]{16,}
     | \bAKIA[0-9A-Z]{12,}                       # AWS
     | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*        # JSON web token

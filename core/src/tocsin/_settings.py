@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,12 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._errors import ConfigError, Problem
+from tocsin._listener import Listener
 from tocsin._routing import Scope, Subscription
 
 if TYPE_CHECKING:
     from tocsin._alert import Origin
+    from tocsin._listener import Change, Notify
     from tocsin._provider import Provider
 
 DAY = 86_400.0
@@ -51,6 +53,14 @@ def _channels(
         name: item if isinstance(item, Channel) else Channel(name, item)
         for name, item in value.items()
     }
+
+
+def _listeners(
+    value: Mapping[str, Callable[[Change, Notify], object]] | Iterable[Listener],
+) -> tuple[Listener, ...]:
+    if not isinstance(value, Mapping):
+        return tuple(value)
+    return tuple(Listener(name, hear) for name, hear in value.items())
 
 
 def _subscriptions(value: Iterable[Subscription]) -> tuple[Subscription, ...]:
@@ -94,6 +104,13 @@ class Settings:
     """Where the store is; empty: `TOCSIN_STATE_DIR`, or the user's own state folder."""
     network_state: bool | None = None
     """Whether the store's folder is on a network file system; None: it is found out."""
+    lost_after: float = 300.0
+    """How long a run may be without a heartbeat until it is told as gone."""
+    stall_after: float = 0.0
+    """How long a run may log nothing until it is told as stalled; 0: for ever."""
+    listeners: tuple[Listener, ...] = attrs.field(default=(), converter=_listeners)
+    """Plugins that hear of every change of a run, in this order; in code, ``{"rules":
+    a_function}`` will do. It is called with a `Change`, and with what raises an alert."""
     templates: str = ""
     """The folder of the operator's templates: ``<templates>/<provider>/<file>``."""
     source: str = ""

@@ -19,8 +19,12 @@ from tocsin._spill import MemorySpill, Spill
 from tocsin._store import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tocsin._alert import Alert
     from tocsin._journal import Journal
+    from tocsin._roster import Roster
+    from tocsin._run_record import RunRecord
     from tocsin._spill import Submit
     from tocsin._store.sqlite import SqliteStore
 
@@ -54,6 +58,7 @@ class State:
         self._local = places.local_dir(folder) if self._kind else folder
         self.spill: Spill | MemorySpill = self._new_spill(self._local)
         self.journal = self._new_journal()
+        self.roster = self._new_roster()
         self.path = os.path.join(self._local, "tocsin.db")  # noqa: PTH118 - a str
         self._checked_at = 0.0
         self._is_tended = False  # at least once, to its end
@@ -113,6 +118,15 @@ class State:
 
         return Journal(Path(self.folder, "journal", _digest(self._namespace)))
 
+    def _new_roster(self) -> Roster | None:
+        """Return where heartbeats are that another machine can see."""
+        if not self._kind:
+            return None
+        with importing():
+            from tocsin._roster import Roster
+
+        return Roster(Path(self.folder, "runs", _digest(self._namespace)))
+
     def _network_kind(self) -> str:
         if self._is_network is None:
             return network_kind(self.folder)
@@ -130,6 +144,56 @@ class State:
         if folder == places.MEMORY:
             return MemorySpill()
         return Spill(Path(folder, "spill", _digest(self._namespace)))
+
+    def put_run(self, record: RunRecord, now: float) -> None:
+        """Keep what is known of a member of a run where other machines can see it.
+
+        Raises:
+            StoreError: It cannot be.
+
+        """
+        if self.roster is None:
+            self.store(PATIENCE, now).put_run(record)
+        else:
+            with _as_store_error():
+                self.roster.put_run(record)
+
+    def runs(self, now: float, scope: str | None = None) -> list[RunRecord]:
+        """Return what is known of runs, of all or of one job or run.
+
+        Raises:
+            StoreError: It cannot be read.
+
+        """
+        if self.roster is None:
+            return self.store(PATIENCE, now).runs(scope)
+        with _as_store_error():
+            return self.roster.runs(scope)
+
+    def note_lost(self, record: RunRecord, lost_at: float | None, now: float) -> None:
+        """Note that a member's heartbeat was told to be lost, or is back.
+
+        Raises:
+            StoreError: It cannot be.
+
+        """
+        if self.roster is None:
+            self.store(PATIENCE, now).note_lost(record, lost_at)
+        else:
+            with _as_store_error():
+                self.roster.note_lost(record, lost_at)
+
+    def prune(self, before: float, now: float) -> None:
+        """Forget what is old.
+
+        Raises:
+            StoreError: It cannot be.
+
+        """
+        self.store(PATIENCE, now).prune(before)
+        if self.roster is not None:
+            with _as_store_error():
+                self.roster.prune(before)
 
     def note(self, alert: Alert, timeout: float) -> None:
         """Have the alert outlive this machine, where its folder is a shared one."""
@@ -225,6 +289,14 @@ class State:
             self.journal.after_fork_in_child()
         if self._store is not None and self._store.path == places.MEMORY:
             self._store = None
+
+
+@contextlib.contextmanager
+def _as_store_error() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"the shared folder does not answer: {error}") from error
 
 
 def _digest(namespace: str) -> str:

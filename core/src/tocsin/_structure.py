@@ -13,6 +13,7 @@ import attrs
 from tocsin import _places as places
 from tocsin._alert import AlertLevel
 from tocsin._errors import Problem
+from tocsin._routing import ALL_BUT_FINISHED
 from tocsin._secret import FromEnv, FromFile, Secret
 from tocsin._settings import nearest
 
@@ -44,7 +45,7 @@ class Wish:
     """The keys of a subscription."""
 
     channels: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ("*",)
+    kinds: tuple[str, ...] = ALL_BUT_FINISHED
     min_level: AlertLevel = AlertLevel.INFO
     projects: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ()
@@ -91,6 +92,9 @@ class TopTable:
     finish_timeout: Duration | None = None
     retention: Duration | None = None
     network_state: bool | None = None
+    lost_after: Duration | None = None
+    stall_after: Duration | None = None
+    listeners: tuple[str, ...] | None = None
 
 
 class Structure:

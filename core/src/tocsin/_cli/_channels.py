@@ -26,6 +26,7 @@ from tocsin._cli._screen import (
 )
 from tocsin._cli._times import span
 from tocsin._errors import PluginError
+from tocsin._routing import ALL_BUT_FINISHED
 from tocsin._secret import FromEnv, Secret
 from tocsin._settings import Channel, nearest
 
@@ -149,7 +150,7 @@ def _hidden(secret: Secret) -> str:
 def _wish(wish: Subscription) -> Text:
     conditions = [
         *([f"{wish.min_level.value} up"] if wish.min_level > AlertLevel.INFO else []),
-        *_unless_any("kinds", wish.kinds),
+        *_unless_any("kinds", () if wish.kinds == ALL_BUT_FINISHED else wish.kinds),
         *_unless_any("projects", wish.projects),
         *_unless_any("tags", wish.tags or ("*",)),
         *_times(wish),
@@ -168,7 +169,7 @@ def _times(wish: Subscription) -> Iterator[str]:
 
 
 def _unless_any(name: str, patterns: tuple[str, ...]) -> list[str]:
-    return [] if "*" in patterns else [f"{name} {', '.join(patterns)}"]
+    return [] if patterns in {(), ("*",)} else [f"{name} {', '.join(patterns)}"]
 
 
 def owner_of(wish: Subscription) -> str:

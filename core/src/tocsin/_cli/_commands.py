@@ -16,10 +16,12 @@ from tocsin._cli._mistakes import Failure, Mistake, Mistakes
 from tocsin._cli._replay import replay
 from tocsin._cli._resolve import resolve
 from tocsin._cli._route import render, route
+from tocsin._cli._runs import runs
 from tocsin._cli._screen import block
 from tocsin._cli._send import send
 from tocsin._cli._silence import silence
 from tocsin._cli._trial import test
+from tocsin._cli._watch import watch
 from tocsin._errors import ConfigError, PluginError, TocsinError
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ for _command in (
     route,
     render,
     log,
+    runs,
+    watch,
     drain,
     replay,
     doctor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from tocsin._alert import AlertLevel
@@ -226,7 +227,20 @@ class Claimer:
             else (),
             resolves=self._resolved(row),
             note=row["note"],
+            echoes=self._echoes(row, alert),
         )
+
+    def _echoes(self, row: dict[str, Any], alert: Alert) -> tuple[Alert, ...]:
+        if alert.ending is None:
+            return ()
+        found = self._db.execute(
+            "SELECT envelope FROM echoes WHERE alert = ? ORDER BY id", (row["alert"],)
+        )
+        echoes = []
+        for (envelope,) in found.fetchall():
+            with contextlib.suppress(EnvelopeError):
+                echoes.append(decode(envelope))
+        return tuple(echo for echo in echoes if echo.ending is not None)
 
     def _resolved(self, row: dict[str, Any]) -> Resolved | None:
         if row["resolves"] is None:

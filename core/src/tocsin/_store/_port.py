@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tocsin._provider import Receipt
     from tocsin._retry import Outcome, Progress
     from tocsin._routing import Route
+    from tocsin._run_record import RunRecord
     from tocsin._silence import Silence
     from tocsin._throttle import Suppression, Window
 
@@ -94,6 +95,8 @@ class Claim:
     resolves: Resolved | None = None
     note: str = ""
     """Why it goes to this channel, if it was not planned to."""
+    echoes: tuple[Alert, ...] = ()
+    """What other witnesses tell of the end that the alert is of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -351,6 +354,15 @@ class Store(Protocol):
 
     def standings(self, since: float = 0.0) -> list[Standing]:
         """Count what is pending, and what was settled since then, by what became of it."""
+
+    def put_run(self, record: RunRecord) -> None:
+        """Keep what is known of one member of a run, in place of what was."""
+
+    def runs(self, scope: str | None = None) -> list[RunRecord]:
+        """Return the members of runs, of all or of one job or run, by their start."""
+
+    def note_lost(self, record: RunRecord, lost_at: float | None) -> None:
+        """Note that a member's heartbeat was told to be lost, or is back."""
 
     def namespaces(self) -> list[Namespace]:
         """Return everyone who uses this store."""

@@ -288,6 +288,7 @@ def prune(
     seqs = [(seq,) for seq, _ in old]
     db.executemany("DELETE FROM attachments WHERE alert = ?", seqs)
     db.executemany("DELETE FROM deliveries WHERE alert = ?", seqs)
+    db.executemany("DELETE FROM echoes WHERE alert = ?", seqs)
     db.executemany("DELETE FROM alerts WHERE seq = ?", seqs)
     db.executemany(
         "DELETE FROM ids WHERE namespace = ? AND id = ?",
@@ -303,6 +304,7 @@ def prune_rest(db: sqlite3.Connection, namespace: str, before: float) -> None:
         ("adopted", "at"),
         ("conversations", "at"),
         ("silences", "ends_at"),
+        ("runs", "beat_at"),
     ):
         db.execute(
             f"DELETE FROM {table} WHERE namespace = ? AND {when} < ?",  # noqa: S608 - constants

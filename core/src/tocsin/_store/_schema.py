@@ -9,7 +9,7 @@ from tocsin._errors import StoreError
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x746F6373  # "tocs", so that file(1) and we know the file again
 
 _TABLES = """
@@ -137,6 +137,26 @@ CREATE TABLE silences (
 ) WITHOUT ROWID
 """
 
+_SINCE_3 = """
+-- what other witnesses of a run's end tell: it goes along with the first one's alert
+CREATE TABLE echoes (
+    alert INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    envelope TEXT NOT NULL,
+    PRIMARY KEY (alert, id)
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    namespace TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    run TEXT NOT NULL,
+    member TEXT NOT NULL,
+    beat_at REAL NOT NULL,
+    record TEXT NOT NULL,
+    lost_at REAL,
+    PRIMARY KEY (namespace, scope, run, member)
+) WITHOUT ROWID
+"""
+
 _ADMISSIONS = [
     """
     CREATE VIEW admissions AS SELECT
@@ -182,9 +202,18 @@ INSERT INTO circuits SELECT namespace, channel, 0, until, NULL, 0, '', '' FROM h
 DROP TABLE holds
 """
 
+_TO_3 = _SINCE_3.split(";")
+
 _STEPS = {
-    0: [*_TABLES.split(";"), *_SINCE_2.split(";"), "INSERT INTO enqueued VALUES (0)"],
-    1: [*_CHANGED_IN_2.split(";"), *_SINCE_2.split(";"), *_KEPT_IN_2.split(";")],
+    0: [
+        *(*_TABLES.split(";"), *_SINCE_2.split(";"), *_ADMISSIONS, *_TO_3),
+        "INSERT INTO enqueued VALUES (0)",
+    ],
+    1: [
+        *(*_CHANGED_IN_2.split(";"), *_SINCE_2.split(";"), *_KEPT_IN_2.split(";")),
+        *(*_ADMISSIONS, *_TO_3),
+    ],
+    2: _TO_3,
 }
 """What turns a file of each version into one of a later version."""
 
@@ -226,7 +255,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     known = version(connection)
     if known >= VERSION:  # another process was first
         return
-    for statement in [*_STEPS[known], *_ADMISSIONS]:
+    for statement in _STEPS[known]:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")

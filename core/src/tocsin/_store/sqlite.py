@@ -4,6 +4,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from tocsin import _run_record as run_record
 from tocsin._circuit import CLOSED
 from tocsin._errors import StoreBusy, StoreFull
 from tocsin._store import _admission as admission
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tocsin._circuit import Circuit
     from tocsin._provider import Receipt
     from tocsin._retry import Outcome
+    from tocsin._run_record import RunRecord
     from tocsin._silence import Silence
     from tocsin._store._port import (
         Claim,
@@ -438,6 +440,38 @@ class SqliteStore:
         with self._database.transaction(PATIENCE) as db:
             rows.prune_rest(db, self.namespace, before)
         return forgotten
+
+    def put_run(self, record: RunRecord) -> None:
+        """See `Store.put_run`."""
+        with self._database.transaction(PATIENCE) as db:
+            db.execute(
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, NULL) "
+                "ON CONFLICT (namespace, scope, run, member) DO UPDATE SET "
+                "beat_at = excluded.beat_at, record = excluded.record",
+                (
+                    *(self.namespace, *map(storable, record.address)),
+                    *(record.beat_at, run_record.encode(record)),
+                ),
+            )
+
+    def runs(self, scope: str | None = None) -> list[RunRecord]:
+        """See `Store.runs`."""
+        only = "" if scope is None else "AND scope = ?"
+        with self._database.connection(PATIENCE) as db:
+            found = db.execute(
+                f"SELECT record, lost_at FROM runs WHERE namespace = ? {only}",  # noqa: S608 - constants
+                (self.namespace, *([] if scope is None else [storable(scope)])),
+            ).fetchall()
+        return run_record.decoded(found)
+
+    def note_lost(self, record: RunRecord, lost_at: float | None) -> None:
+        """See `Store.note_lost`."""
+        with self._database.transaction(PATIENCE) as db:
+            db.execute(
+                "UPDATE runs SET lost_at = ? "
+                "WHERE namespace = ? AND scope = ? AND run = ? AND member = ?",
+                (lost_at, self.namespace, *map(storable, record.address)),
+            )
 
     def namespaces(self) -> list[Namespace]:
         """See `Store.namespaces`."""

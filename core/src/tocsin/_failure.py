@@ -1,0 +1,88 @@
+"""What is told of an exception: its type, its text, its last frames. No values."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from tocsin._ending import Ending, RunState
+from tocsin._errors import printed
+from tocsin._secrecy import blotted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FRAMES = 8  # of a traceback, the last ones
+_CAUSES = 3
+_REASON = 2000  # characters
+_LINE = 500  # characters of a frame
+_EXHAUSTED = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, on a device
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the exception's type and text."""
+    text = blotted(printed(error)[: 2 * _REASON])[:_REASON].strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def frames_of(error: BaseException) -> str:
+    """Return the last frames of an exception, and those of what caused it."""
+    parts = ["".join(_frames(error))]
+    for cause in _causes(error):
+        parts += [f"caused by {reason_of(cause)}\n", "".join(_frames(cause)[-2:])]
+    return blotted("\n".join(filter(None, parts))).rstrip()
+
+
+def _frames(error: BaseException) -> list[str]:
+    found = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return [frame[:_LINE] for frame in traceback.format_list(found)]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    for _ in range(_CAUSES):
+        cause = error.__cause__
+        if cause is None and not error.__suppress_context__:
+            cause = error.__context__
+        if cause is None:
+            return
+        yield cause
+        error = cause
+
+
+def ending_of(error: BaseException) -> Ending:
+    """Return how a program ends that an exception leaves."""
+    if isinstance(error, SystemExit):
+        return _exited(error.code)
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(state=RunState.INTERRUPTED, traceback=frames_of(error))
+    is_exhausted = any(cls.__name__ in _EXHAUSTED for cls in type(error).__mro__)
+    return Ending(
+        state=RunState.OUT_OF_MEMORY if is_exhausted else RunState.FAILED,
+        exit_code=1,
+        reason=reason_of(error),
+        traceback=frames_of(error),
+    )
+
+
+def _exited(code: object) -> Ending:
+    """Return what ``sys.exit(code)`` does: text is printed, and means 1."""
+    if code is None or code == 0:
+        return Ending(state=RunState.FINISHED, exit_code=0)
+    if isinstance(code, int):
+        return Ending(state=RunState.FAILED, exit_code=code & 0xFF)
+    return Ending(
+        state=RunState.FAILED, exit_code=1, reason=blotted(printed(code))[:_REASON]
+    )
+
+
+def stack_of(thread_id: int) -> str:
+    """Return where a thread is just now; empty when it is not there."""
+    import sys
+
+    frame = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented
+    if frame is None:
+        return ""
+    found = traceback.extract_stack(frame)[-_FRAMES:]
+    return blotted(
+        "".join(line[:_LINE] for line in traceback.format_list(found))
+    ).rstrip()

@@ -1,0 +1,270 @@
+"""Where a program can be seen to end, or to fail, from within. Each hook is chained."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from tocsin._told import is_told, mark
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+_SIGNALS = ("SIGTERM", "SIGHUP")
+_GRACE = 10.0
+"""Seconds at most that a signal is kept from ending the process."""
+_SUBMITTED = 0.5
+"""Seconds at most that the program's own handler waits until the alert is kept."""
+
+
+class Watched(Protocol):
+    """What is told: the run that is current in this process."""
+
+    def failed(self, error: BaseException) -> None:
+        """Note that the program ends with an exception."""
+
+    def stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
+        """Note an exception that nobody caught; the program goes on."""
+
+    def stopped(self, signal_name: str, *, is_last: bool) -> None:
+        """Note a signal; with `is_last` the process ends when this returns."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process started it, and it has not ended."""
+
+
+Current = Callable[[], Watched | None]
+
+
+class _Hook:
+    """A hook in place of another one, which is called after it."""
+
+    is_tocsin = True  # so that ours is known again when a module is reloaded
+
+    def __init__(self, previous: Callable[..., object], current: Current) -> None:
+        self._previous = previous
+        self._current = current
+
+    def _tell(self, error: BaseException | None, where: str, *, is_grave: bool) -> None:
+        run = self._current()
+        if run is not None and isinstance(error, Exception) and not is_told(error):
+            mark(error)
+            run.stumbled(error, where, is_grave=is_grave)
+
+
+class _MainHook(_Hook):
+    """Tells of an exception that ends the program."""
+
+    def __call__(
+        self,
+        kind: type[BaseException],
+        error: BaseException,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            run = self._current()
+            if run is not None and is_interactive():
+                self._tell(error, " at the prompt", is_grave=True)
+            elif run is not None:
+                run.failed(error)
+        finally:
+            self._previous(kind, error, trace)
+
+
+class _ThreadHook(_Hook):
+    """Tells of an exception that ends a thread, which the program outlives."""
+
+    def __call__(self, args: threading.ExceptHookArgs) -> None:
+        try:
+            where = f" in thread {args.thread.name}" if args.thread else " in a thread"
+            self._tell(args.exc_value, where, is_grave=True)
+        finally:
+            self._previous(args)
+
+
+class _UnraisableHook(_Hook):
+    """Tells of an exception where none can be raised, such as in a ``__del__``."""
+
+    def __call__(self, args: sys.UnraisableHookArgs) -> None:
+        try:
+            if not sys.is_finalizing():
+                what = (
+                    getattr(args.object, "__qualname__", "")
+                    or type(args.object).__name__
+                )
+                self._tell(args.exc_value, f" in {what}", is_grave=False)
+        finally:
+            self._previous(args)
+
+
+class _Exit(_Hook):
+    """Notes the code that the program ends with, where it says so with ``sys.exit``."""
+
+    code: object = None
+
+    def __call__(self, code: object = None, /) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.code = code
+        self._previous(code)
+
+
+class _Unretrieved(logging.Filter):
+    """Tells of what asyncio logs: an exception of a task that nobody asked."""
+
+    is_tocsin = True
+
+    def __init__(self, current: Current) -> None:
+        super().__init__()
+        self._hook = _Hook(print, current)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and record.levelno >= logging.ERROR:
+            record.tocsin_told = True
+            lines = str(record.msg).splitlines()
+            what = lines[0] if lines else "in asyncio"
+            self._hook._tell(error, f" ({what})", is_grave=True)  # noqa: SLF001 - ours
+        return True
+
+
+def install(current: Current) -> None:
+    """Install what hooks into everything that tells of an end, unless that was done."""
+    _replace(sys, "excepthook", _MainHook, current)
+    _replace(threading, "excepthook", _ThreadHook, current)
+    _replace(sys, "unraisablehook", _UnraisableHook, current)
+    _replace(sys, "exit", _Exit, current)
+    asyncio_log = logging.getLogger("asyncio")
+    if not any(getattr(one, "is_tocsin", False) for one in asyncio_log.filters):
+        asyncio_log.addFilter(_Unretrieved(current))
+    _install_in_notebook(current)
+    if os.name != "nt":  # Windows has no such signals, and ends a process without them
+        for name in _SIGNALS:
+            _Signal.install(name, current)
+
+
+def _replace(
+    module: object,
+    name: str,
+    hook: type[_Hook],
+    current: Current,
+) -> None:
+    previous = getattr(module, name)
+    if not getattr(previous, "is_tocsin", False):
+        setattr(module, name, hook(previous, current))
+
+
+def exit_code() -> object:
+    """Return what the program gave to ``sys.exit`` last; None if it did not."""
+    return getattr(sys.exit, "code", None)
+
+
+def forget_exit_code() -> None:
+    """Forget it: the program goes on, since it caught its own exit."""
+    if getattr(sys.exit, "code", None) is not None:
+        sys.exit.code = None  # type: ignore[attr-defined]
+
+
+class _Signal:
+    """A signal that asks the process to end."""
+
+    is_tocsin = True
+
+    def __init__(self, name: str, previous: object, current: Current) -> None:
+        self._name = name
+        self._previous = previous
+        self._current = current
+        self._is_ending = False
+
+    @classmethod
+    def install(cls, name: str, current: Current) -> None:
+        number = getattr(signal, name)
+        previous = signal.getsignal(number)
+        is_ours = getattr(previous, "is_tocsin", False)
+        # what is ignored stays so, and what is not Python's is left alone; and who handles
+        # a hangup reads its configuration anew, and goes on
+        if is_ours or previous in {None, signal.SIG_IGN}:
+            return
+        if name == "SIGHUP" and callable(previous):
+            return
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(number, cls(name, previous, current))
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        run = self._current()
+        is_default = not callable(self._previous)
+        if run is not None and run.is_own and not self._is_ending:
+            self._is_ending = is_default
+            self._tell(run, is_last=is_default)
+        if callable(self._previous):
+            self._previous(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _tell(self, run: Watched, *, is_last: bool) -> None:
+        """Tell in another thread: what was interrupted here may hold any lock."""
+
+        def tell() -> None:
+            run.stopped(self._name, is_last=is_last)
+
+        thread = threading.Thread(target=tell, name="tocsin signal", daemon=True)
+        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
+            thread.start()
+            # whatever hangs, the process must not outlive its grace time
+            thread.join(_GRACE if is_last else _SUBMITTED)
+
+
+def is_interactive() -> bool:
+    """Say whether a person types at this program, which does not end with an error."""
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive) or _shell() is not None
+
+
+def _shell() -> object | None:
+    """Return IPython's shell, which a notebook has too."""
+    ipython = sys.modules.get("IPython")
+    found = getattr(ipython, "get_ipython", None)
+    shell: object | None = found() if found is not None else None
+    return shell
+
+
+def _install_in_notebook(current: Current) -> None:
+    events = getattr(_shell(), "events", None)
+    if events is None:
+        return
+    known = events.callbacks.get("post_run_cell", [])
+    if any(getattr(one, "is_tocsin", False) for one in known):
+        return
+    hook = _Hook(print, current)
+
+    def after_cell(result: object) -> None:
+        error = getattr(result, "error_in_exec", None)
+        hook._tell(error, " in a cell", is_grave=True)  # noqa: SLF001 - ours
+
+    after_cell.is_tocsin = True  # type: ignore[attr-defined]
+    events.register("post_run_cell", after_cell)
+
+
+def watch_child(current: Current, finish: Callable[[], None]) -> None:
+    """Tell of the exception that ends a child of multiprocessing, and finish its run.
+
+    It is printed there without a hook, and the child ends without atexit; but what is to be
+    done at the end is done while it is on its way out.
+    """
+
+    def tell() -> None:
+        error, run = sys.exception(), current()
+        if run is not None and error is not None:
+            run.failed(error)
+
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, tell, exitpriority=20)
+        util.Finalize(None, finish, exitpriority=15)

@@ -1,0 +1,374 @@
+"""What is known of a run while it lives, and what is told when it does not any more."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin import _places as places
+from tocsin import _processes as processes
+from tocsin import _watcher as watcher
+from tocsin._ending import GATHER, Ending, RunState
+from tocsin._errors import StoreError
+from tocsin._failure import stack_of
+from tocsin._listener import Change
+from tocsin._report import alert_of, lasted
+from tocsin._run_record import RunRecord
+from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tocsin._alert import Alert, Origin
+    from tocsin._listening import Listening
+    from tocsin._notifier import Notifier
+    from tocsin._watcher import Finding
+
+_FRESH = 3 * HEARTBEAT
+"""Seconds since a heartbeat for which a rank is surely there."""
+_WATCHING_RANKS = 8
+"""Of a job in a shared folder, ranks that look after the others: each look reads a file for
+each rank."""
+
+_log = logging.getLogger("tocsin")
+
+
+class Life:
+    """The heartbeats of one run in the process that started it, and its end.
+
+    `tick` is called about once a second, in the background. `ticks` is a clock that never
+    jumps.
+    """
+
+    def __init__(
+        self,
+        notifier: Notifier,
+        origin: Origin,
+        *,
+        tags: Iterable[str],
+        url: str,
+        stall_after: float,
+        is_supervised: bool,
+        is_interactive: bool,
+        listening: Listening | None,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._notifier = notifier
+        self._ticks = ticks
+        self._url = url
+        self._is_interactive = is_interactive
+        self._listening = listening
+        now = notifier.now()
+        is_ranked = origin.rank is not None and places.world_size() != 1
+        self._is_ranked = is_ranked
+        self._is_alone = not is_ranked and not is_supervised
+        self._lock = threading.RLock()
+        self._main_thread = threading.main_thread().ident or 0
+        self._record = RunRecord(
+            origin=origin,
+            started_at=now,
+            beat_at=now,
+            progress_at=now,
+            tags=tuple(tags),
+            pid=os.getpid(),
+            place=processes.place(),
+            born=processes.born(os.getpid()),
+            stall_after=stall_after,
+        )
+        self._began = self._moved = ticks()
+        self._beat = -HEARTBEAT
+        self._peers_at = self._began + self._turn()
+        self._watcher = Watcher(notifier.settings.lost_after)
+        self._stalled: Alert | None = None
+        self._asked: Ending | None = None
+        self._ended_at = 0.0
+        self.metrics: dict[str, object] = {}
+        self.step: int | None = None
+        self.gathers_until = 0.0
+        self._offer("state", {"state": RunState.RUNNING.value})
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it ended; None while it runs."""
+        return self._record.ending
+
+    @property
+    def state(self) -> RunState:
+        """What it does, or how it ended."""
+        return self._record.state
+
+    def _turn(self) -> float:
+        """Return when this rank looks after the others: one after the other does."""
+        size = max(places.world_size() or 1, 1)
+        return HEARTBEAT * ((self._record.origin.rank or 0) % size) / size
+
+    def resume(self) -> None:
+        """Go on with what is known of this run from before, and say that it is back."""
+        known = self._known_before()
+        if known is None:
+            return
+        self._record = attrs.evolve(self._record, started_at=known.started_at)
+        is_told = known.lost_at is not None or (known.ending and known.ending.is_bad)
+        if is_told:
+            self._take(watcher.told(watcher.Finding(Found.BACK, known), self._now()))
+
+    def _known_before(self) -> RunRecord | None:
+        record = self._record
+        with contextlib.suppress(StoreError):
+            for known in self._notifier.state.runs(self._now(), record.scope):
+                if known.address == record.address:
+                    return known
+        return None
+
+    def log(self, metrics: Mapping[str, object], step: int | None) -> None:
+        """Keep the last values; it is progress."""
+        self.metrics.update(metrics)
+        if step is not None:
+            self.step = step
+        self._moved = self._ticks()
+        if self._listening:
+            self._offer("metrics", dict(metrics), step)
+
+    def emit(self, kind: str, facts: Mapping[str, object]) -> None:
+        """Offer a change to whoever listens."""
+        if self._listening:
+            self._offer(kind, facts)
+
+    def _offer(
+        self, kind: str, facts: Mapping[str, object], step: int | None = None
+    ) -> None:
+        if self._listening and self._record.pid == os.getpid():
+            change = Change(
+                kind=kind,
+                facts=facts,
+                step=step,
+                origin=self._record.origin,
+                at=datetime.fromtimestamp(self._now(), UTC),
+            )
+            self._listening.offer(change)
+
+    def mark_preempting(self) -> None:
+        """Note that the scheduler wants the machine."""
+        self._record = attrs.evolve(self._record, is_preempting=True)
+        self._beat = -HEARTBEAT
+        self._offer("state", {"state": "preempting"})
+
+    def tick(self) -> None:
+        """Do what is due: a heartbeat, a look at the other ranks, a look at progress.
+
+        Raises:
+            StoreError: The store does not answer; it is tried again.
+
+        """
+        if self.ending is not None or self._record.pid != os.getpid():
+            return
+        ticks = self._ticks()
+        self._check_progress(ticks)
+        if ticks - self._beat >= HEARTBEAT:
+            self._put()
+            self._beat = ticks
+        if self._is_ranked and ticks >= self._peers_at:
+            self._peers_at = ticks + HEARTBEAT
+            if self._is_on_watch():
+                self.look_at_peers()
+
+    def _put(self) -> None:
+        with self._lock:
+            self._record = attrs.evolve(
+                self._record,
+                beat_at=self._now(),
+                progress_at=self._now() - (self._ticks() - self._moved),
+                step=self.step,
+                metrics=self._printed(),
+            )
+            record = self._record
+        self._notifier.state.put_run(record, record.beat_at)
+
+    def _now(self) -> float:
+        return self._notifier.now()
+
+    def _printed(self) -> dict[str, str]:
+        metrics: dict[str, object] = {} if self.step is None else {"step": self.step}
+        metrics.update(self.metrics)
+        return {
+            name: f"{value:.6g}" if isinstance(value, float) else str(value)
+            for name, value in metrics.items()
+        }
+
+    def _check_progress(self, ticks: float) -> None:
+        """Tell once that nothing is logged any more, and where the program is."""
+        stall_after = self._record.stall_after
+        if not stall_after:
+            return
+        idle = ticks - self._moved
+        if idle < stall_after:
+            if self._stalled is not None:
+                self._stalled = None
+                self._take(watcher.told(self._moving(), self._now()))
+            return
+        if self._stalled is None:
+            self._put()
+            self._stalled = watcher.stalled(
+                self._record,
+                f"no progress for {lasted(idle)}",
+                stack_of(self._main_thread),
+            )
+            self._take(self._stalled)
+            self._offer("state", {"state": STALLED})
+
+    def _moving(self) -> watcher.Finding:
+        record = attrs.evolve(self._record, beat_at=self._now())
+        return watcher.Finding(Found.MOVING, record)
+
+    def _is_on_watch(self) -> bool:
+        if self._notifier.state.roster is None:
+            return True
+        size = places.world_size() or 1
+        every = max(1, -(-size // _WATCHING_RANKS))
+        return (self._record.origin.rank or 0) % every == 0
+
+    def look_at_peers(self, before: float | None = None) -> None:
+        """Tell of ranks that are gone, and of those that are back.
+
+        What is found was so at the time `before`, if that is given.
+
+        Raises:
+            StoreError: The store does not answer.
+
+        """
+        now = self._now()
+        found = self._watcher.look(self._peers(now), now, self._ticks())
+        tell(
+            self._notifier,
+            [one for one in found if one.found in {Found.GONE, Found.BACK}],
+            now if before is None else before,
+        )
+
+    def _peers(self, now: float) -> list[RunRecord]:
+        own = self._record
+        return [
+            record
+            for record in self._notifier.state.runs(now, own.scope)
+            if record.address != own.address and not record.is_supervisor
+        ]
+
+    def ask(self, ending: Ending) -> None:
+        """Tell that the process is asked to end, which it may do in its own time."""
+        with self._lock:
+            if self.ending is not None or self._asked is not None:
+                return
+            self._asked = ending = self._completed(ending)
+        self._tell(ending)
+        self._beat = -HEARTBEAT
+
+    def end(self, ending: Ending, *, is_told: bool = False) -> None:
+        """Write the end down and tell of it; a second one changes nothing.
+
+        With `is_told` people know already.
+        """
+        with self._lock:
+            if self.ending is not None:
+                return
+            ending = self._completed(ending)
+            if self._asked is not None:
+                is_told = True
+                if not ending.reason:
+                    ending = self._asked
+            self._record = attrs.evolve(self._record, ending=ending)
+        self._ended_at = self._now()
+        if ending.is_bad and not is_told:
+            self._tell(ending)
+        if not ending.is_alone and ending.is_bad and not is_told:
+            self.gathers_until = self._ticks() + GATHER
+        for step in (self._put, self._tell_finished, self._look_if_bad):
+            try:
+                step()
+            except StoreError as error:
+                _log.debug("the end of the run is not written down: %s", error)
+        facts = {"state": ending.state.value, "exit_code": ending.exit_code}
+        self._offer("state", {**facts, "reason": ending.reason})
+
+    def _completed(self, ending: Ending) -> Ending:
+        state = ending.state
+        if self._record.is_preempting and state in {RunState.FAILED, RunState.KILLED}:
+            state = RunState.PREEMPTED
+        return attrs.evolve(
+            ending,
+            state=state,
+            seconds=self._ticks() - self._began,
+            metrics=self._printed(),
+            is_alone=self._is_alone,
+        )
+
+    def _tell(self, ending: Ending) -> None:
+        self._take(
+            alert_of(
+                ending,
+                self._record.origin,
+                self._now(),
+                tags=self._record.tags,
+                url=self._url,
+            )
+        )
+
+    def _tell_finished(self) -> None:
+        """Tell that all is well: the last rank does, and nobody in a notebook."""
+        ending = self.ending
+        if ending is None or ending.is_bad or self._is_interactive:
+            return
+        if self._is_last():
+            self._tell(ending)
+
+    def _is_last(self) -> bool:
+        if not self._is_ranked:
+            return True
+        now = self._now()
+        try:
+            return not any(_is_there(peer, now) for peer in self._peers(now))
+        except StoreError:  # then the first one tells
+            return not self._record.origin.rank
+
+    def _look_if_bad(self) -> None:
+        if self._is_ranked and self.ending is not None and self.ending.is_bad:
+            self.look_at_peers(before=self._ended_at - 0.001)
+
+    def _take(self, alert: Alert) -> None:
+        self._notifier.take(alert)
+
+    def listen_to_the_end(self, deadline: float) -> None:
+        """Give listeners their time to hear of the end."""
+        if self._listening:
+            self._listening.drain(max(0.1, deadline - time.monotonic()))
+
+    def wait_for_others(self) -> None:
+        """Let the other witnesses of the end say what they know, before it is sent."""
+        remaining = self.gathers_until - self._ticks()
+        if remaining > 0:
+            threading.Event().wait(remaining)
+
+
+def tell(notifier: Notifier, findings: Iterable[Finding], at: float) -> None:
+    """Tell of what was found out about runs, and note it, so that it is told once.
+
+    Raises:
+        StoreError: It cannot be noted; it is the same alert when it is told again.
+
+    """
+    for finding in findings:
+        notifier.take(watcher.told(finding, at))
+        if finding.found in {Found.GONE, Found.BACK}:
+            lost_at = notifier.now() if finding.found is Found.GONE else None
+            notifier.state.note_lost(finding.record, lost_at, notifier.now())
+
+
+def _is_there(record: RunRecord, now: float) -> bool:
+    if record.ending is not None or now - record.beat_at > _FRESH:
+        return False
+    return not processes.is_gone(record.pid, record.place, record.born)

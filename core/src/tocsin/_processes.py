@@ -1,0 +1,40 @@
+"""Processes: where they are, and whether one that was there still is."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
+
+
+@functools.cache
+def place() -> str:
+    """Return what two processes have in common that know each other by their pids.
+
+    It is this boot of this machine and the namespace of its pids, which a container has for
+    itself; empty where the platform does not tell.
+    """
+    try:
+        return f"{_BOOT.read_text().strip()} {_NAMESPACE.readlink()}"
+    except OSError:
+        return ""
+
+
+def born(pid: int) -> str:
+    """Return when a process was started, in the kernel's ticks; empty if it is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    state, *fields = stat.rpartition(")")[2].split()
+    # a zombie has ended, and waits for its parent to ask how (proc(5): 22 is the start)
+    return "" if state in {"Z", "X"} else fields[18]
+
+
+def is_gone(pid: int, at_place: str, its_birth: str) -> bool:
+    """Say whether a process is surely not there any more; False where that is unknown."""
+    if not (at_place and its_birth) or at_place != place():
+        return False
+    return born(pid) != its_birth

@@ -1,0 +1,169 @@
+"""Which runs are gone, hang, or are back? It is told the time and what is known of them."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tocsin import _processes as processes
+from tocsin._alert import RESOLVED, Alert
+from tocsin._ending import Ending, RunState
+from tocsin._report import END, alert_of, lasted, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tocsin._run_record import RunRecord
+
+HEARTBEAT = 30.0
+"""Seconds between two heartbeats of a run."""
+
+_SURE = 2 * HEARTBEAT
+"""Seconds for which a watcher itself must see no heartbeat: a clock may have jumped."""
+
+STALLED = "stalled"
+"""The kind, and the key, of the alert of a run that makes no progress."""
+
+
+class Found(Enum):
+    """What a watcher finds out about a run."""
+
+    GONE = "gone"
+    BACK = "back"
+    STALLED = "stalled"
+    MOVING = "moving"
+
+
+@attrs.frozen
+class Finding:
+    """What was found out, about whom, and why."""
+
+    found: Found
+    record: RunRecord
+    reason: str = ""
+
+
+@attrs.define
+class _Seen:
+    beat_at: float
+    since: float
+    """On the watcher's own clock, which never jumps."""
+
+
+class Watcher:
+    """Looks at what is known of runs, again and again; tells each thing once.
+
+    `lost_after` is how many seconds a run may be without a heartbeat. With `is_sure` one
+    look is enough; else it waits until it saw no heartbeat for a minute itself, so that a
+    clock that jumps raises no alarm.
+    """
+
+    def __init__(
+        self,
+        lost_after: float,
+        *,
+        is_sure: bool = False,
+        is_gone: Callable[[int, str, str], bool] = processes.is_gone,
+    ) -> None:
+        self._lost_after = lost_after
+        self._sure = 0.0 if is_sure else min(_SURE, lost_after)
+        self._is_gone = is_gone
+        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._stalled: dict[tuple[str, str], float] = {}
+
+    def look(
+        self, records: Iterable[RunRecord], now: float, ticks: float
+    ) -> list[Finding]:
+        """Return what is new. `now` is the time, `ticks` a clock that never jumps."""
+        return [
+            finding for record in records for finding in self._about(record, now, ticks)
+        ]
+
+    def _about(self, record: RunRecord, now: float, ticks: float) -> Iterator[Finding]:
+        who = (record.run, record.member)
+        seen = self._seen.get(who)
+        if seen is None or seen.beat_at != record.beat_at:
+            seen = self._seen[who] = _Seen(record.beat_at, ticks)
+        is_told = record.lost_at is not None and record.lost_at >= record.beat_at
+        if record.lost_at is not None and not is_told:
+            yield Finding(Found.BACK, record)
+        if record.ending is not None or is_told:
+            return
+        reason = self._gone(record, now, ticks - seen.since)
+        if reason:
+            yield Finding(Found.GONE, record, reason)
+            return
+        yield from self._progress(who, record)
+
+    def _gone(self, record: RunRecord, now: float, unseen: float) -> str:
+        if self._is_gone(record.pid, record.place, record.born):
+            return "its process ended without a word"
+        silent = now - record.beat_at
+        if silent >= self._lost_after and unseen >= self._sure:
+            return f"no heartbeat for {lasted(silent)}"
+        return ""
+
+    def _progress(self, who: tuple[str, str], record: RunRecord) -> Iterator[Finding]:
+        told = self._stalled.get(who)
+        if told is not None and record.progress_at > told:
+            del self._stalled[who]
+            yield Finding(Found.MOVING, record)
+        # by its own clock: what it logged since its last heartbeat is not known here
+        idle = record.beat_at - record.progress_at
+        if 0 < record.stall_after <= idle and who not in self._stalled:
+            self._stalled[who] = record.progress_at
+            yield Finding(Found.STALLED, record, f"no progress for {lasted(idle)}")
+
+
+def told(finding: Finding, now: float) -> Alert:
+    """Return the alert that tells of a finding; it is the same whoever finds it."""
+    record = finding.record
+    if finding.found is Found.GONE:
+        ending = Ending(
+            state=RunState.CRASHED,
+            reason=finding.reason,
+            seconds=max(0.0, record.beat_at - record.started_at),
+            metrics=record.metrics,
+            is_alone=False,
+        )
+        own = _id("gone", record, record.beat_at)
+        return alert_of(ending, record.origin, now, tags=record.tags, id=own)
+    if finding.found is Found.STALLED:
+        return stalled(record, finding.reason)
+    is_back = finding.found is Found.BACK
+    return Alert(
+        END if is_back else STALLED,
+        "Its heartbeat is back." if is_back else "It makes progress again.",
+        kind=RESOLVED,
+        key=END if is_back else STALLED,
+        origin=record.origin,
+        id=_id(finding.found.value, record, record.beat_at),
+    )
+
+
+def stalled(record: RunRecord, reason: str, where: str = "") -> Alert:
+    """Return the alert of a run that logs nothing any more."""
+    fields = {
+        "host": record.origin.host,
+        "last step": "" if record.step is None else str(record.step),
+        "last metrics": ", ".join(f"{n}={v}" for n, v in record.metrics.items()),
+    }
+    return Alert(
+        f"{name_of(record.origin)} stalls: {reason}",
+        f"It is here:\n\n{where}" if where else "",
+        "ERROR",
+        kind=STALLED,
+        key=STALLED,
+        tags=record.tags,
+        fields={name: value for name, value in fields.items() if value},
+        origin=record.origin,
+        id=_id("stalled", record, record.progress_at),
+    )
+
+
+def _id(what: str, record: RunRecord, at: float) -> str:
+    who = f"{record.run}\0{record.member}\0{at!r}".encode(errors="replace")
+    return f"{what}-{hashlib.blake2b(who, digest_size=12).hexdigest()}"
