@@ -18,6 +18,7 @@ DEAR = [
 ]
 
 FLOORS = [
+    {"_watching", "logging"},
     {"_run"},
     {"_notifier"},
     {"_courier", "_intake"},
@@ -29,12 +30,20 @@ FLOORS = [
     {"_store._circuits", "_store._rows", "_store._schema", "_store.damage", "_spill"},
     {"_store"},
     {"_hookspecs", "_store._port"},
-    {"_circuit", "_secrecy"},
+    {"_circuit", "_secrecy", "_traceback"},
     {"_envelope", "_retry", "_routing"},
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
-    {"_attachment", "_filesystem", "_imports", "_mode", "_places", "_secret", "_ending"},
-    {"_errors"},
+    {
+        "_attachment",
+        "_filesystem",
+        "_imports",
+        "_mode",
+        "_places",
+        "_secret",
+        "_ending",
+    },
+    {"_errors", "_told"},
 ]
 """The house, from the top: a module imports only from floors below its own."""
 

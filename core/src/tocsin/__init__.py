@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tocsin._secret import FromEnv, FromFile, Secret
     from tocsin._settings import Channel, Settings
     from tocsin._store import DeliveryRecord, Status
+    from tocsin._watching import watch, watching
 
 __all__ = [
     "Admitted",
@@ -106,6 +107,8 @@ __all__ = [
     "hookimpl",
     "init",
     "resolve",
+    "watch",
+    "watching",
 ]
 
 _HOMES = {
@@ -162,6 +165,8 @@ _HOMES = {
     "Settings": "_settings",
     "DeliveryRecord": "_store",
     "Status": "_store",
+    "watch": "_watching",
+    "watching": "_watching",
 }
 """Where each public name lives: it is imported when it is first asked for, so that
 ``import tocsin`` costs next to nothing."""
