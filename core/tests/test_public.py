@@ -18,6 +18,7 @@ DEAR = [
 ]
 
 FLOORS = [
+    {"_watching", "logging"},
     {"_session"},
     {"_run"},
     {"_life"},
@@ -36,8 +37,8 @@ FLOORS = [
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
     {"_attachment", "_ending", "_filesystem", "_imports", "_mode", "_places"},
-    {"_processes", "_secret", "_told"},
-    {"_errors"},
+    {"_processes", "_secret"},
+    {"_errors", "_told"},
 ]
 """The house, from the top: a module imports only from floors below its own."""
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from tocsin._session import alert, finish, init, log, resolve
     from tocsin._settings import Channel, Settings
     from tocsin._store import DeliveryRecord, Status
+    from tocsin._watching import watch, watching
 
     run: Run | None
     """The run that is current in this process, if there is one."""
@@ -119,6 +120,8 @@ __all__ = [
     "log",
     "resolve",
     "run",
+    "watch",
+    "watching",
 ]
 
 _HOMES = {
@@ -181,6 +184,8 @@ _HOMES = {
     "Settings": "_settings",
     "DeliveryRecord": "_store",
     "Status": "_store",
+    "watch": "_watching",
+    "watching": "_watching",
 }
 """Where each public name lives: it is imported when it is first asked for, so that
 ``import tocsin`` costs next to nothing."""

@@ -15,26 +15,49 @@ if TYPE_CHECKING:
 _FRAMES = 8  # of a traceback, the last ones
 _CAUSES = 3
 _REASON = 2000  # characters
+_HEADLINE = 120  # likewise, of a title
 _LINE = 500  # characters of a frame
 _EXHAUSTED = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, on a device
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the exception's type and text."""
-    text = blotted(printed(error)[: 2 * _REASON])[:_REASON].strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """Return the exception's type, what it says, and its notes."""
+    said = printed(error)[: 2 * _REASON].strip()
+    name = type(error).__name__
+    notes = getattr(error, "__notes__", ())
+    lines = map(printed, notes if isinstance(notes, list) else ())
+    return blotted("\n".join([f"{name}: {said}" if said else name, *lines]))[:_REASON]
 
 
-def frames_of(error: BaseException) -> str:
+def headline(error: BaseException) -> str:
+    """Return an exception's type and what it says, as one short line."""
+    first, *more = reason_of(error).splitlines()
+    is_cut = len(first) > _HEADLINE or more
+    return f"{first[:_HEADLINE].rstrip()} …" if is_cut else first
+
+
+def account(error: BaseException, *, without: str = "") -> str:
+    """Return an exception's type, what it says, and its last frames.
+
+    A first frame that is in the file `without` is left out.
+    """
+    parts = (reason_of(error), frames_of(error, without=without))
+    return "\n\n".join(filter(None, parts))
+
+
+def frames_of(error: BaseException, *, without: str = "") -> str:
     """Return the last frames of an exception, and those of what caused it."""
-    parts = ["".join(_frames(error))]
+    parts = ["".join(_frames(error, without))]
     for cause in _causes(error):
         parts += [f"caused by {reason_of(cause)}\n", "".join(_frames(cause)[-2:])]
     return blotted("\n".join(filter(None, parts))).rstrip()
 
 
-def _frames(error: BaseException) -> list[str]:
-    found = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+def _frames(error: BaseException, without: str = "") -> list[str]:
+    found = list(traceback.extract_tb(error.__traceback__))
+    if found and found[0].filename == without:
+        del found[0]
+    found = found[-_FRAMES:]
     return [frame[:_LINE] for frame in traceback.format_list(found)]
 
 

@@ -93,6 +93,10 @@ class Intake:
         suppressed = self.gate.suppress(key, level, wait_duration, now)
         return None if suppressed is None else _suppressed(*suppressed)
 
+    def is_wanted(self, alert: Alert) -> bool:
+        """Say whether an alert goes anywhere."""
+        return bool(self._matching(alert))
+
     def take(
         self, alert: Alert, now: float, *, is_new: bool, call: Hashable = None
     ) -> Result:

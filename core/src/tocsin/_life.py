@@ -308,23 +308,20 @@ class Life:
         )
 
     def _tell(self, ending: Ending) -> None:
-        self._take(
-            alert_of(
-                ending,
-                self._record.origin,
-                self._now(),
-                tags=self._record.tags,
-                url=self._url,
-            )
-        )
+        self._take(self._alert(ending))
+
+    def _alert(self, ending: Ending) -> Alert:
+        record, now = self._record, self._now()
+        return alert_of(ending, record.origin, now, tags=record.tags, url=self._url)
 
     def _tell_finished(self) -> None:
         """Tell that all is well: the last rank does, and nobody in a notebook."""
         ending = self.ending
         if ending is None or ending.is_bad or self._is_interactive:
             return
-        if self._is_last():
-            self._tell(ending)
+        alert = self._alert(ending)
+        if self._notifier.intake.is_wanted(alert) and self._is_last():
+            self._take(alert)
 
     def _is_last(self) -> bool:
         if not self._is_ranked:

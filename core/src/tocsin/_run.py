@@ -20,7 +20,7 @@ from tocsin._alert import (
 )
 from tocsin._ending import Ending, RunState
 from tocsin._errors import RunFinished, printed
-from tocsin._failure import ending_of, frames_of, reason_of
+from tocsin._failure import account, ending_of
 from tocsin._metrics import Watch, scalars
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
@@ -335,11 +335,10 @@ class Run:
         """Tell of an exception that nobody caught, while the program goes on."""
         if self._is_finished or not isinstance(error, Exception):
             return
-        reason = reason_of(error)
         try:
             self.alert(
                 f"{name_of(self.origin)}: unhandled {type(error).__name__}{where}",
-                f"{reason}\n\n{frames_of(error)}".rstrip(),
+                account(error),
                 AlertLevel.ERROR if is_grave else AlertLevel.WARN,
                 kind="crashed",
             )

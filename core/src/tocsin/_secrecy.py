@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -42,9 +43,14 @@ def blotted(text: str) -> str:
     token, or like a password in an address. It is a net with holes: what a program prints
     is its own.
     """
-    values = [
+    return _FORMS.sub("…", redact(text, _values(hash(tuple(os.environ.items())))))
+
+
+@functools.lru_cache(maxsize=1)
+def _values(_: int) -> list[str]:
+    """Return the values that are secrets, of this environment."""
+    return [
         value
         for name, value in os.environ.items()
         if len(value) >= _SHORTEST and _NAMES.search(name)
     ]
-    return _FORMS.sub("…", redact(text, values))

@@ -279,7 +279,7 @@ def _of_current(
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        result: R = getattr(_run(), name)(*args, **kwargs)
+        result: R = getattr(run_now(), name)(*args, **kwargs)
         return result
 
     signature = inspect.signature(method)
@@ -327,18 +327,19 @@ def current() -> Run | None:
     return None if run is None or run._is_finished else run  # noqa: SLF001 - ours
 
 
-def _run() -> Run:
+def run_now() -> Run:
+    """Return the current run, or the one of programs that start none."""
     global _default  # noqa: PLW0603 - made once, at the first alert
     with _lock:
         run = current()
         if run is not None:
             return run
         if _default is None:
-            _default = _default_run()
+            _default = _defaultrun_now()
         return _default
 
 
-def _default_run() -> Run:
+def _defaultrun_now() -> Run:
     origin = Origin(job=places.job(), host=places.host(), rank=places.rank())
     try:
         mode = Mode.parse(None)
