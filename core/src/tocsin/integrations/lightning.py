@@ -38,6 +38,7 @@ class _Hooks:
     ) -> None:
         super().__init__()
         self._training = Training(watch, options)
+        self._logged = 0
 
     @quiet
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002 - the framework's signature
@@ -55,7 +56,9 @@ class _Hooks:
         **__: Any,
     ) -> None:
         """Log the loss and the metrics, as often as the Trainer does."""
-        if trainer.global_step % max(1, trainer.log_every_n_steps) == 0:
+        times = trainer.global_step // max(1, trainer.log_every_n_steps)
+        if times != self._logged:
+            self._logged = times
             loss = outputs.get("loss") if hasattr(outputs, "get") else outputs
             metrics = {"loss": loss, **trainer.callback_metrics}
             self._training.log(metrics, trainer.global_step)
