@@ -13,6 +13,7 @@ from support import until, write_distribution
 import tocsin
 from tocsin import _plugins
 from tocsin._metrics import Watch
+from tocsin.integrations import _forwarding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +103,10 @@ def delivered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if not hasattr(tocsin.Run, "log"):
         stand_in(monkeypatch)
+    _forwarding._notifier.cache_clear()
     yield Delivered(tmp_path / "facts")
+    if (notifier := _forwarding._notifier()) is not None:
+        notifier.close()
     if tocsin.run is not None:
         tocsin.run.finish()
     _plugins._entry_points.cache_clear()

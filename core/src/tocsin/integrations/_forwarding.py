@@ -36,10 +36,14 @@ class Forwarding:
 
     def install(self) -> Self:
         """Forward from now on."""
-        if self._ours is None or getattr(self._run, "alert", None) is not self._ours:
-            self._wrap(self._run.alert)  # type: ignore[attr-defined] # a tracker's run has it
+        if self._now is not self._ours:
+            self._wrap(self._now)
         self._is_on = True
         return self
+
+    @property
+    def _now(self) -> Callable[..., Any]:
+        return self._run.alert  # type: ignore[attr-defined,no-any-return] # a tracker's run has it
 
     def _wrap(self, original: Callable[..., Any]) -> None:
         @functools.wraps(original)
@@ -55,9 +59,8 @@ class Forwarding:
     def undo(self) -> None:
         """Forward no more; a second call does nothing."""
         self._is_on = False
-        if self._ours is not None and vars(self._run).get("alert") is self._ours:
-            self._run.alert = self._original  # type: ignore[attr-defined] # as it was
-            self._ours = None
+        if self._now is self._ours:  # what wraps it meanwhile is not ours to undo
+            self._run.alert = self._original  # type: ignore[attr-defined] # as above
 
     def bound(self, function: Any) -> Any:
         """Return a run's `alert` as it is now, for one that was looked up before."""
