@@ -1,4 +1,4 @@
-"""Sessions: `nox -s tests`, `lint`, `typing`, `docs`, `build`, `benchmarks`."""
+"""Sessions: `nox -s tests`, `lint`, `typing`, `docs`, `build`, `integrations`, `benchmarks`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ nox.options.sessions = ["lint", "typing", "tests", "docs", "build"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PACKAGES = ["core", "providers/slack", "providers/email"]
+FRAMEWORKS = ["keras", "lightning", "trackio", "transformers", "wandb"]
 INSTALLED = ["./core[cli]", "./providers/slack[testing]", "./providers/email[testing]"]
 
 
@@ -73,6 +74,15 @@ def build(session: nox.Session) -> None:
     shutil.rmtree("dist", ignore_errors=True)
     for package in PACKAGES:
         session.run("uv", "build", "--out-dir", "dist", package)
+
+
+@nox.session
+@nox.parametrize("framework", FRAMEWORKS)
+def integrations(session: nox.Session, framework: str) -> None:
+    """Run the tests of an integration against the framework itself, on the CPU."""
+    install(session, "tests", *INSTALLED, *requirements(framework))
+    files = [f"tests/integrations/test_{name}.py" for name in (framework, "modules")]
+    session.run("pytest", *files, *session.posargs)
 
 
 @nox.session

@@ -150,3 +150,17 @@ def stand_in(monkeypatch):
     monkeypatch.setattr(tocsin.Run, "watch_metric", watch_metric, raising=False)
     monkeypatch.setattr(tocsin.Run, "finish", finish_with)
     monkeypatch.setattr(tocsin, "__getattr__", found)
+
+
+@pytest.fixture
+def run_page(delivered):
+    """Runs those examples of a page that need a framework, with names that they use."""
+    from docs_support import blocks
+
+    def run(page, framework, **names):
+        found = [b for b in blocks(page) if f"needs {framework};" in (b.reason or "")]
+        for block in found:
+            exec(compile(block.text, block.where, "exec"), dict(names))
+        return len(found)
+
+    return run

@@ -121,3 +121,12 @@ def test_it_never_raises(delivered, tmp_path, caplog):
 def test_the_class(delivered):
     assert issubclass(TocsinCallback, keras.callbacks.Callback)
     assert TocsinCallback.__doc__
+
+
+def test_the_page(delivered, run_page):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse")
+    names = {"x": np.zeros((2, 1)), "y": np.zeros((2, 1))}
+
+    assert run_page("how-to/frameworks.md", "keras", model=model, **names) == 1
+    assert delivered.of_kind("finished")[0]["project"] == "mnist"

@@ -187,3 +187,14 @@ def test_the_class(framework, delivered):
 
     assert issubclass(TocsinCallback, framework.Callback)
     assert TocsinCallback.__doc__
+
+
+def test_the_page(delivered, run_page):
+    lightning = pytest.importorskip("lightning.pytorch")
+    vars(importlib.import_module("tocsin.integrations.lightning")).pop(
+        "TocsinCallback", None
+    )
+    model = module_of(lightning, [1.0] * 3 * STEPS)
+
+    assert run_page("how-to/frameworks.md", "lightning", model=model, rows=rows()) == 1
+    assert delivered.of_kind("finished")[0]["project"] == "mnist"

@@ -52,3 +52,9 @@ def test_undone(run, delivered):
 def test_trackios_errors_are_the_callers(delivered):
     with forward(), pytest.raises(RuntimeError, match=r"trackio\.init"):
         trackio.alert("Before", "x")
+
+
+def test_the_page(delivered, run_page):
+    assert run_page("how-to/wandb.md", "trackio") == 1
+    assert delivered.wait_for("Low accuracy")["project"] == "mnist"
+    forward().undo()

@@ -37,12 +37,14 @@ class Line(torch.nn.Module):
         return {"loss": self.weight.sum() * 0 + self.weight.sum() * loss, "logits": x}
 
 
-def train(folder, losses=(1.0,) * STEPS, callback=None, **options):
-    rows = [{"x": torch.ones(1), "labels": torch.ones(1)} for _ in range(8)]
-    arguments = TrainingArguments(
+ROWS = [{"x": torch.ones(1), "labels": torch.ones(1)} for _ in range(8)]
+
+
+def arguments_of(folder, steps=STEPS, **options):
+    return TrainingArguments(
         output_dir=str(folder / "out"),
         per_device_train_batch_size=2,
-        max_steps=len(losses),
+        max_steps=steps,
         logging_steps=1,
         learning_rate=0.0,
         report_to=[],
@@ -52,11 +54,14 @@ def train(folder, losses=(1.0,) * STEPS, callback=None, **options):
         dataloader_pin_memory=False,
         **options,
     )
+
+
+def train(folder, losses=(1.0,) * STEPS, callback=None, **options):
     trainer = Trainer(
         model=Line(losses),
-        args=arguments,
-        train_dataset=rows,
-        eval_dataset=rows,
+        args=arguments_of(folder, len(losses), **options),
+        train_dataset=ROWS,
+        eval_dataset=ROWS,
         callbacks=[callback or TocsinCallback(project="mnist")],
     )
     trainer.train()
@@ -134,3 +139,11 @@ def test_the_class(delivered):
     assert issubclass(TocsinCallback, TrainerCallback)
     assert pickle.loads(pickle.dumps(TocsinCallback)) is TocsinCallback
     assert "Trainer" in TocsinCallback.__doc__
+
+
+def test_the_page(delivered, run_page, tmp_path):
+    names = {"arguments": arguments_of(tmp_path), "rows": ROWS}
+    model = Line([1.0] * STEPS)
+
+    assert run_page("how-to/frameworks.md", "transformers", model=model, **names) == 2
+    assert delivered.of_kind("finished")[0]["project"] == "mnist"

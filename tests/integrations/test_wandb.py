@@ -214,6 +214,18 @@ def test_a_disabled_run_tells_nothing(start, delivered):
     assert delivered.titles() == []
 
 
+def test_the_page(start, delivered, run_page, tmp_path, monkeypatch):
+    """Its examples run, offline, and what it says arrives does."""
+    offline = functools.partial(wandb.init, mode="offline", dir=tmp_path)
+    monkeypatch.setattr(wandb, "init", offline)
+
+    assert run_page("how-to/wandb.md", "wandb") == 3
+    delivered.wait_for("This goes to both")
+    until(lambda: delivered.titles().count("Low accuracy") == 2)
+    assert "High loss" in delivered.titles()
+    assert "This goes to W&B" not in delivered.titles()
+
+
 @pytest.mark.skipif(not hasattr(tocsin.Run, "log"), reason="the run has no log yet")
 def test_a_process_of_its_own(delivered, tmp_path):
     """Nothing is closed by hand: what was forwarded is delivered at the end."""
