@@ -1,4 +1,4 @@
-"""Sessions: `nox -s tests`, `lint`, `typing`, `docs`, `build`, `benchmarks`."""
+"""Sessions: `nox -s tests`, `lint`, `typing`, `docs`, `build`, `integrations`, `benchmarks`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ nox.options.sessions = ["lint", "typing", "tests", "docs", "build"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PACKAGES = ["core", "providers/slack", "providers/email"]
+FRAMEWORKS = ["keras", "lightning", "trackio", "transformers", "wandb"]
 INSTALLED = ["./core[cli]", "./providers/slack[testing]", "./providers/email[testing]"]
 
 
@@ -73,6 +74,23 @@ def build(session: nox.Session) -> None:
     shutil.rmtree("dist", ignore_errors=True)
     for package in PACKAGES:
         session.run("uv", "build", "--out-dir", "dist", package)
+
+
+@nox.session
+@nox.parametrize("framework", FRAMEWORKS)
+def integrations(session: nox.Session, framework: str) -> None:
+    """Run the tests of an integration against the framework's newest, on the CPU.
+
+    `UV_TORCH_BACKEND=cpu` spares the packages for a GPU.
+    """
+    pinned = "-c", "constraints.txt"  # would hold a framework at an old version
+    newest = [option for option in options(session) if option not in pinned]
+    session.install(
+        *newest, *INSTALLED, *requirements("tests"), *requirements(framework)
+    )
+    # alone: where the framework cannot be imported no test is left, and that is an error
+    session.run("pytest", f"tests/integrations/test_{framework}.py", *session.posargs)
+    session.run("pytest", "tests/integrations/test_modules.py")
 
 
 @nox.session

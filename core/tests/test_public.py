@@ -18,6 +18,12 @@ DEAR = [
 ]
 
 FLOORS = [
+    {
+        *("integrations.keras", "integrations.lightning", "integrations.trackio"),
+        *("integrations.transformers", "integrations.wandb"),
+    },
+    {"integrations._forwarding", "integrations._training"},
+    {"integrations"},
     {"_watching", "logging"},
     {"_session"},
     {"_run"},
