@@ -124,6 +124,7 @@ def test_wandb_has_what_it_would_have(start, delivered, tmp_path):
         run.finish()
 
     (kept,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    until(lambda: b"Low accuracy" in kept.read_bytes())
     assert kept.read_bytes().count(b"Low accuracy") == 1
 
 
