@@ -18,7 +18,7 @@ def training(**watch):
 def test_a_run_is_started_and_finished(delivered):
     """Losses are named first; what is no metric is left out."""
     it = training()
-    it.begin("by the framework")
+    it.begin(name="by the framework")
     run = tocsin.run
     it.log({"epoch": 1, "loss": 0.5, "image": object()}, 3)
     it.end("trained for 3 steps")
@@ -31,7 +31,7 @@ def test_a_run_is_started_and_finished(delivered):
 
 def test_the_frameworks_name_is_a_default(delivered):
     it = Training({}, {})
-    it.begin("by the framework")
+    it.begin(name="by the framework")
 
     assert tocsin.run.name == "by the framework"
 
