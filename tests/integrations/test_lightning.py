@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import pickle
 import sys
 import warnings
 
@@ -186,6 +187,7 @@ def test_the_class(framework, delivered):
     from tocsin.integrations.lightning import TocsinCallback
 
     assert issubclass(TocsinCallback, framework.Callback)
+    assert pickle.loads(pickle.dumps(TocsinCallback(project="mnist")))  # to be spawned
     assert TocsinCallback.__doc__
 
 

@@ -124,6 +124,7 @@ def test_wandb_has_what_it_would_have(start, delivered, tmp_path):
         run.finish()
 
     (kept,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    until(lambda: b"Low accuracy" in kept.read_bytes())
     assert kept.read_bytes().count(b"Low accuracy") == 1
 
 
@@ -240,7 +241,7 @@ def test_a_process_of_its_own(delivered, tmp_path):
     subprocess.run(
         [sys.executable, "-c", code],
         check=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
     )

@@ -52,13 +52,16 @@ class Training:
     _is_ours: bool = attrs.field(default=False, init=False)
     _last: dict[str, Scalar] = attrs.field(factory=dict, init=False)
 
-    def begin(self, name: str = "") -> None:
-        """Take the current run, or start one, and watch its metrics."""
+    def begin(self, **defaults: str) -> None:
+        """Take the current run, or start one, and watch its metrics.
+
+        `defaults` are options that those of the callback come before.
+        """
         run: Any = tocsin.run
         if run is not None and run is self._run:  # one that went on after a failure
             return
         self._is_ours = run is None
-        self._run = run or tocsin.init(**{"name": name, **self.options})
+        self._run = run or tocsin.init(**{**defaults, **self.options})
         for metric, options in self.watch.items():
             self._run.watch_metric(metric, **options)
 

@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tocsin import _places as places
+from tocsin._alert import new_id
 from tocsin.integrations._training import Training, counted, derived, quiet
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class _Hooks:
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002 - the framework's signature
         """Start a run if there is none, and watch its metrics."""
         if stage in _DONE:
-            self._training.begin()
+            self._training.begin(**_shared(trainer))
 
     @quiet
     def on_train_batch_end(
@@ -105,6 +107,16 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = derived(_Hooks, *_bases())
     return globals()[name]
+
+
+def _shared(trainer: Any) -> dict[str, str]:
+    """Return the id that ranks share which Lightning itself launched.
+
+    Of those no variable tells; the id is rank zero's. Every rank has to ask for it.
+    """
+    if trainer.world_size == 1 or places.rank() is not None:
+        return {}
+    return {"id": trainer.strategy.broadcast(new_id()[-8:])}
 
 
 def _bases() -> list[type]:

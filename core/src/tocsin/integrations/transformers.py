@@ -37,7 +37,7 @@ class _Hooks:
     @quiet
     def on_train_begin(self, args: Any, *_: Any, **__: Any) -> None:
         """Start a run if there is none, and watch its metrics."""
-        self._training.begin(getattr(args, "run_name", None) or "")
+        self._training.begin(name=getattr(args, "run_name", None) or "")
 
     @quiet
     def on_log(

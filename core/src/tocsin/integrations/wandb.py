@@ -56,9 +56,9 @@ class _Forwarding(Forwarding):
 
 @functools.cache
 def _forwarding() -> _Forwarding:
-    import wandb
+    from wandb.sdk.wandb_run import Run  # which older versions do not call wandb.Run
 
-    return _Forwarding(wandb.Run, _read)
+    return _Forwarding(Run, _read)
 
 
 def _read(
