@@ -12,7 +12,6 @@ from support import until, write_distribution
 
 import tocsin
 from tocsin import _plugins
-from tocsin._metrics import Watch
 from tocsin.integrations import _forwarding
 
 if TYPE_CHECKING:
@@ -101,8 +100,6 @@ def delivered(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.chdir(tmp_path)
-    if not hasattr(tocsin.Run, "log"):
-        stand_in(monkeypatch)
     _forwarding._notifier.cache_clear()
     yield Delivered(tmp_path / "facts")
     if (notifier := _forwarding._notifier()) is not None:
@@ -110,46 +107,6 @@ def delivered(tmp_path, monkeypatch):
     if tocsin.run is not None:
         tocsin.run.finish()
     _plugins._entry_points.cache_clear()
-
-
-def stand_in(monkeypatch):
-    """Give a run what it is going to have: log, watch_metric, a message at its end."""
-    from tocsin import _run
-
-    watches = {}
-    finish, facade = tocsin.Run.finish, tocsin.__getattr__
-
-    def log(run, metrics, step=None):
-        for name, value in metrics.items():
-            watch = watches.get((run.id, name))
-            finding = watch.look(value, step) if watch else None
-            if finding is None:
-                continue
-            if finding.is_over:
-                run.resolve(finding.key, finding.text)
-            else:
-                what = (finding.title, finding.text, finding.level)
-                run.alert(*what, key=finding.key)
-
-    def watch_metric(run, name, **options):
-        watches[run.id, name] = Watch(name, **options)
-
-    def finish_with(run, exit_code=None, message="", *, timeout=None):
-        if not run._is_finished and exit_code is None and not run._is_crashed:
-            run.alert(f"{run.name} finished", message, kind="finished", wait_duration=0)
-        finish(run, timeout=timeout)
-
-    def found(name):
-        if name != "run":
-            return facade(name)
-        current = _run._current
-        return None if current is None or current._is_finished else current
-
-    monkeypatch.setattr(_run, "_current", None)
-    monkeypatch.setattr(tocsin.Run, "log", log, raising=False)
-    monkeypatch.setattr(tocsin.Run, "watch_metric", watch_metric, raising=False)
-    monkeypatch.setattr(tocsin.Run, "finish", finish_with)
-    monkeypatch.setattr(tocsin, "__getattr__", found)
 
 
 @pytest.fixture

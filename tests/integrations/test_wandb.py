@@ -227,7 +227,6 @@ def test_the_page(start, delivered, run_page, tmp_path, monkeypatch):
     assert "This goes to W&B" not in delivered.titles()
 
 
-@pytest.mark.skipif(not hasattr(tocsin.Run, "log"), reason="the run has no log yet")
 def test_a_process_of_its_own(delivered, tmp_path):
     """Nothing is closed by hand: what was forwarded is delivered at the end."""
     code = """if True:
