@@ -33,7 +33,15 @@ FLOORS = [
     {"_envelope", "_retry", "_routing"},
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
-    {"_attachment", "_filesystem", "_imports", "_mode", "_places", "_secret", "_ending"},
+    {
+        "_attachment",
+        "_filesystem",
+        "_imports",
+        "_mode",
+        "_places",
+        "_secret",
+        "_ending",
+    },
     {"_errors"},
 ]
 """The house, from the top: a module imports only from floors below its own."""
