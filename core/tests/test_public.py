@@ -18,8 +18,8 @@ DEAR = [
 ]
 
 FLOORS = [
-    {"_run"},
-    {"_notifier"},
+    {"_run", "_reporter"},
+    {"_notifier", "_supervise"},
     {"_courier", "_intake"},
     {"_attempt", "_config", "_gate", "_lane", "_results", "_state", "_terminal"},
     {"_plugins", "_rendering", "_store.sqlite", "_structure"},
@@ -29,7 +29,7 @@ FLOORS = [
     {"_store._circuits", "_store._rows", "_store._schema", "_store.damage", "_spill"},
     {"_store"},
     {"_hookspecs", "_store._port"},
-    {"_circuit", "_secrecy"},
+    {"_child", "_circuit", "_secrecy"},
     {"_envelope", "_retry", "_routing"},
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "_text"},
@@ -42,7 +42,7 @@ FLOORS = [
         "_secret",
         "_ending",
     },
-    {"_errors"},
+    {"_errors", "_descendants", "_oom", "_signals", "_tail"},
 ]
 """The house, from the top: a module imports only from floors below its own."""
 

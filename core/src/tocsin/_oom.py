@@ -58,11 +58,12 @@ def counters(cgroups: str) -> Iterator[str]:
     ``memory.events``, which counts in groups that the child makes, too.
     """
     for line in cgroups.splitlines():
-        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        _, colon, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
         if "memory" in controllers.split(","):
             for group in dict.fromkeys([path.rstrip("/"), ""]):
                 yield f"{_ROOT}/memory{group}/memory.oom_control"
-        elif not controllers:
+        elif colon and not controllers:
             for group in dict.fromkeys([path.rstrip("/"), ""]):
                 yield f"{_ROOT}{group}/memory.events"
 

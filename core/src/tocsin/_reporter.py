@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ from tocsin._ending import (
     lasted,
     report,
 )
-from tocsin._errors import TocsinError
 from tocsin._mode import Mode
 from tocsin._results import Admitted, Deferred, Refused
 from tocsin._store import Status
@@ -46,6 +45,9 @@ _HURRIES = {"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"}
 _LOOKED_AT = 200  # alerts of the history in which a run's own are looked for
 
 
+_log = logging.getLogger("tocsin")
+
+
 class Reporter:
     """Tells of one command, through a notifier that is not used before.
 
@@ -66,6 +68,7 @@ class Reporter:
         self._tags = tuple(tags)
         self._hurries = hurries
         self._began = notifier.now()
+        self._stalled = ""
 
     @property
     def name(self) -> str:
@@ -74,11 +77,12 @@ class Reporter:
 
     def stalled(self, seconds: float, output: str) -> None:
         """Tell that nothing was printed for so long."""
+        self._stalled = f"{self.name} stalled: no output for {lasted(seconds)}"
         lines = output.splitlines()[-MAX_OUTPUT_LINES:]
         last = "\n".join(["Last output:", *lines]) if lines else ""
         self._raise(
             Alert(
-                f"{self.name} stalled: no output for {lasted(seconds)}",
+                self._stalled,
                 last,
                 "ERROR",
                 wait_duration=0,
@@ -93,7 +97,8 @@ class Reporter:
         """Tell that something is printed again."""
         self._raise(
             Alert(
-                f"{self.name} goes on",
+                self._stalled,
+                "Something is printed again.",
                 kind=RESOLVED,
                 key=STALLED,
                 origin=self._origin,
@@ -101,25 +106,31 @@ class Reporter:
         )
 
     def _raise(self, alert: Alert) -> None:
-        with contextlib.suppress(TocsinError):  # its check was made before
+        try:
             self._notifier.notify(alert)
+        except Exception as error:  # noqa: BLE001 - the command goes on, whatever it is
+            _log.warning("%r could not be told: %s", alert.title, error)
 
     def ended(self, ending: Ending) -> str:
         """Tell how it ended, and deliver that and what it left.
 
         Returns what people should know of that, in a line, or nothing.
         """
+        try:
+            return self._delivered(self._notifier.notify(self._end(ending)))
+        except Exception as error:  # noqa: BLE001 - the command's exit code matters more
+            return f"how {self.name} ended may not be told: {error}"
+        finally:
+            self._notifier.close(0 if self._hurries() & _HURRIES else _SLICE)
+
+    def _end(self, ending: Ending) -> Alert:
+        """Return the alert; whoever has no channel sees it, when it is bad."""
         alert = _alert(
             self.name, ending, self._origin, tags=self._tags, at=self._notifier.now()
         )
         if not self._notifier.settings.channels and ending.is_bad:
             self._echo(alert)
-        try:
-            return self._delivered(self._notifier.notify(alert))
-        except TocsinError as error:
-            return f"how {self.name} ended may not be told: {error}"
-        finally:
-            self._notifier.close(0 if self._hurries() & _HURRIES else _SLICE)
+        return alert
 
     def _echo(self, alert: Alert) -> None:
         if self._notifier.mode is not Mode.DISABLED:
@@ -139,11 +150,13 @@ class Reporter:
     def _flush(self) -> None:
         """Deliver what is due, unless somebody presses Ctrl-C."""
         until = time.monotonic() + self._notifier.settings.finish_timeout
-        while (
-            left := until - time.monotonic()
-        ) > 0 and "SIGINT" not in self._hurries():
-            if self._notifier.flush(min(_SLICE, left)):
+        while "SIGINT" not in self._hurries():
+            now = time.monotonic()
+            limit = min(_SLICE, until - now)
+            if limit <= 0 or self._notifier.flush(limit):
                 return
+            if time.monotonic() - now < limit:  # what is left is on a channel that
+                return  # this process cannot use
 
     def _await_leases(self, own: str) -> None:
         """Deliver what the command had in hand when it died, once that is free."""

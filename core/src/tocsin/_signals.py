@@ -86,11 +86,10 @@ class Signals:
         info = signal.sigtimedwait(self._taken, min(timeout, _LONGEST))
         if info is None:
             return None
-        is_of_kernel = info.si_code > 0
-        return Caught(
-            name=signal.Signals(info.si_signo).name,
-            is_ours_alone=not is_of_kernel and info.si_pid != child,
-        )
+        name = signal.Signals(info.si_signo).name
+        is_sent = info.si_code <= 0 and info.si_pid != child
+        # a terminal that hangs up tells the leader of its session alone, perhaps
+        return Caught(name=name, is_ours_alone=is_sent or name == "SIGHUP")
 
     def waiting(self) -> set[str]:
         """Name the signals that came and were not handed out."""

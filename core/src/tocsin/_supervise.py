@@ -57,7 +57,7 @@ class Limits:
 
 
 class Listener(Protocol):
-    """Hears of what happens meanwhile."""
+    """Hears of what happens meanwhile; it must not raise, nor take long."""
 
     def stalled(self, seconds: float, output: str) -> None:
         """Hear that nothing was printed for so long."""
@@ -172,9 +172,14 @@ class Supervisor:
         except (OSError, ValueError) as error:
             return not_started(self._command[0], error)
         deadline = Deadline(self._limits, child.began)
-        self._accompany(child, deadline, listener)
+        pulse = Pulse(
+            float("inf") if self._limits.stall is None else self._limits.stall
+        )
+        self._accompany(child, deadline, pulse, listener)
         seconds = time.monotonic() - child.began
         child.drain()
+        if pulse.look(child.heard_at, time.monotonic()) is Change.RESUMED:
+            listener.resumed()
         assert child.status is not None
         evidence = Evidence(
             status=child.status,
@@ -192,10 +197,9 @@ class Supervisor:
         if self._child is not None:
             self._child.settle()
 
-    def _accompany(self, child: Child, deadline: Deadline, listener: Listener) -> None:
-        pulse = Pulse(
-            float("inf") if self._limits.stall is None else self._limits.stall
-        )
+    def _accompany(
+        self, child: Child, deadline: Deadline, pulse: Pulse, listener: Listener
+    ) -> None:
         while not self._is_over(child, deadline):
             now = time.monotonic()
             next_look = min(deadline.next_look(), pulse.next_look(child.heard_at, now))
@@ -236,7 +240,10 @@ class Supervisor:
 
     def _end(self, child: Child, name: str) -> None:
         if name:
-            self._family |= family(child.pid)
+            roots = {one.id for one in self._family if one.is_alive}
+            if child.status is None:
+                roots.add(child.pid)
+            self._family.update(*map(family, roots))
             number = signal.Signals[name]
             child.send(number)
             child.send(signal.SIGCONT)  # one that is stopped would not hear it
