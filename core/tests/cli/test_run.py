@@ -290,6 +290,35 @@ def test_signals_are_passed_on(code, expected, process, post):
     assert titles(post) == [expected]
 
 
+ELSEWHERE = """
+import sys
+import tocsin._signals as signals
+signals.held_back = signals.HandledSignals
+from tocsin._cli import main
+sys.argv = ["tocsin", *sys.argv[1:]]
+main()
+"""
+
+
+def test_signals_where_nobody_tells_their_sender(post):
+    """As on macOS: what is sent is passed on, and the command's end is told."""
+    words = ["run", "--name", "job", *python(WAITS.format(code=5))]
+    started = subprocess.Popen(
+        [*python(ELSEWHERE), *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert started.stdout.readline() == "ready\n"
+    for name in ("SIGHUP", "SIGINT", "SIGUSR1", "SIGCONT", "SIGTERM"):
+        started.send_signal(signal.Signals[name])
+        assert started.stdout.readline() == f"{name}\n"
+    started.communicate(timeout=PATIENCE)
+
+    assert started.returncode == 5
+    assert titles(post) == ["ERROR: job failed: exit code 5"]
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -516,9 +545,14 @@ signal.raise_signal(signal.SIGINT)
 """
 
 
-def test_ctrl_c(terminal, post):
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_ctrl_c(is_elsewhere, terminal, post):
     """The terminal's Ctrl-C comes once, and is told as one."""
-    started, screen = terminal("--name", "job", *python(INTERRUPTED))
+    code = LEADS
+    if is_elsewhere:
+        code = f"{LEADS.rpartition('os.execv')[0]}sys.argv.insert(1, 'run'){ELSEWHERE}"
+    words = ["--name", "job", *python(INTERRUPTED)]
+    started, screen = terminal(*words, code=code)
     screen.expect(b"ready")
     screen.type(b"\x03")
 
