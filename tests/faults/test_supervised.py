@@ -87,10 +87,10 @@ def test_row_37_a_shell_script(place, supervised):
 def test_row_37_killed_from_outside(place, supervised):
     """So is one that somebody kills; what it had kept arrives as well."""
     code = (
-        "import os, tocsin; tocsin.init(mode='offline').alert('kept');"
-        "print(os.getpid(), flush=True); input()"
+        "import os, time, tocsin; tocsin.init(mode='offline').alert('kept');"
+        "print(os.getpid(), flush=True); time.sleep(1000)"
     )
-    process = supervised("sh", "-c", 'exec "$0" -c "$1" <&0', sys.executable, code)
+    process = supervised(sys.executable, "-c", code)
     pid = int(process.stdout.readline())
     os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=120)

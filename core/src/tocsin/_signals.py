@@ -29,6 +29,7 @@ _NAMES = (
 )
 _KEYS = {"SIGINT", "SIGQUIT", "SIGTSTP"}
 """Those that a terminal sends when a key is pressed."""
+_PR_SET_DUMPABLE = 4  # prctl(2)
 _LONGEST = 3600.0  # seconds: then one looks again
 
 
@@ -156,12 +157,23 @@ def die_by(name: str) -> None:
 
     It returns where that is not possible: as the first process of a container.
     """
-    import resource
-
     number = signal.Signals[name]
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    _forbid_core_dump()
     with contextlib.suppress(OSError):  # SIGKILL has no handler
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
     os.kill(os.getpid(), number)
+
+
+def _forbid_core_dump() -> None:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    if (
+        sys.platform == "linux"
+    ):  # a program that takes core dumps is started all the same
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

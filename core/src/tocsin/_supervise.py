@@ -104,8 +104,8 @@ class Change(Enum):
 class Pulse:
     """Tells when output stays away for so many seconds, and when it comes again. Pure."""
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
+    def __init__(self, limit: float | None) -> None:
+        self._limit = float("inf") if limit is None else limit
         self._stalled_at: float | None = None
 
     def look(self, heard_at: float, now: float) -> Change | None:
@@ -172,49 +172,52 @@ class Supervisor:
         except (OSError, ValueError) as error:
             return not_started(self._command[0], error)
         deadline = Deadline(self._limits, child.began)
-        pulse = Pulse(
-            float("inf") if self._limits.stall is None else self._limits.stall
-        )
-        self._accompany(child, deadline, pulse, listener)
-        seconds = time.monotonic() - child.began
-        child.drain()
-        if pulse.look(child.heard_at, time.monotonic()) is Change.RESUMED:
-            listener.resumed()
+        seconds = self._accompany(child, deadline, listener)
         assert child.status is not None
-        evidence = Evidence(
-            status=child.status,
-            seconds=seconds,
-            output=blotted(child.tail.text()),
-            caught=frozenset(self._caught),
-            is_scheduled=is_scheduled(os.environ),
-            time_limit=self._limits.timeout if deadline.is_over else None,
-            victims=count.victims(),
+        return outcome(
+            Evidence(
+                status=child.status,
+                seconds=seconds,
+                output=blotted(child.tail.text()),
+                caught=frozenset(self._caught),
+                is_scheduled=is_scheduled(os.environ),
+                time_limit=self._limits.timeout if deadline.is_over else None,
+                victims=count.victims(),
+            )
         )
-        return outcome(evidence)
 
     def settle(self) -> None:
         """Let a slow reader have the rest of the output."""
         if self._child is not None:
             self._child.settle()
 
-    def _accompany(
-        self, child: Child, deadline: Deadline, pulse: Pulse, listener: Listener
-    ) -> None:
+    def _accompany(self, child: Child, deadline: Deadline, listener: Listener) -> float:
+        """Stay with a child until it has ended; return how many seconds it ran."""
+        pulse = Pulse(self._limits.stall)
         while not self._is_over(child, deadline):
-            now = time.monotonic()
-            next_look = min(deadline.next_look(), pulse.next_look(child.heard_at, now))
-            if deadline.is_over:
-                next_look = min(next_look, now + _SLICE)
-            caught = self._signals.wait(max(0.0, next_look - now), child.pid)
-            if caught is not None:
-                self._pass_on(caught, child)
-            if child.poll():
-                os.kill(os.getpid(), signal.SIGSTOP)  # as the shell expects it of a job
+            self._wait(child, deadline, pulse)
             now = time.monotonic()
             self._end(child, deadline.due(now))
             if child.status is None and (change := pulse.look(child.heard_at, now)):
                 self._tell(change, child, listener)
+        seconds = time.monotonic() - child.began
         self._note_what_waits()
+        child.drain()
+        if pulse.look(child.heard_at, time.monotonic()) is Change.RESUMED:
+            listener.resumed()
+        return seconds
+
+    def _wait(self, child: Child, deadline: Deadline, pulse: Pulse) -> None:
+        """Wait until something happens, or is due."""
+        now = time.monotonic()
+        next_look = min(deadline.next_look(), pulse.next_look(child.heard_at, now))
+        if deadline.is_over:  # nobody tells of the end of what the child started
+            next_look = min(next_look, now + _SLICE)
+        caught = self._signals.wait(max(0.0, next_look - now), child.pid)
+        if caught is not None:
+            self._pass_on(caught, child)
+        if child.poll():
+            os.kill(os.getpid(), signal.SIGSTOP)  # as the shell expects it of a job
 
     def _is_over(self, child: Child, deadline: Deadline) -> bool:
         if child.status is None:
