@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from support import LEASE, until
@@ -99,24 +100,42 @@ def test_row_37_killed_from_outside(place, supervised):
     assert sorted(titles(place)) == ["kept", "wise-owl was killed by SIGKILL"]
 
 
+IN_HAND = """
+import os, signal, time, tocsin
+run = tocsin.init(id=os.environ["TOCSIN_RUN_ID"])
+run.alert("in hand")
+while not os.path.exists("tocsin.toml.lines.begun"): time.sleep(0.001)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 @pytest.mark.slow
 def test_row_37_killed_in_the_middle_of_a_sending(place, supervised):
     """What it was sending arrives once its lease has run out, before we end."""
     config = place.write_config(submit_timeout="10s", finish_timeout="60s")
     config.write_text(config.read_text() + "delay = 3.0\n")
-    code = (
-        "import os, signal, time, tocsin\n"
-        "run = tocsin.init(id=os.environ['TOCSIN_RUN_ID'])\n"
-        "run.alert('in hand')\n"
-        "while not os.path.exists('tocsin.toml.lines.begun'): time.sleep(0.001)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    process = supervised(sys.executable, "-c", code)
+    process = supervised(sys.executable, "-c", IN_HAND)
     _, errors = process.communicate(timeout=LEASE + 200)
 
     assert process.returncode == -signal.SIGKILL
     assert errors == ""
     assert sorted(titles(place)) == ["in hand", "wise-owl was killed by SIGKILL"]
+
+
+def test_row_37_whoever_does_not_want_to_wait(place, supervised):
+    """Ctrl-C ends the waiting for that; it is kept."""
+    config = place.write_config(submit_timeout="10s", finish_timeout="60s")
+    config.write_text(config.read_text() + "delay = 3.0\n")
+    process = supervised(sys.executable, "-c", IN_HAND)
+    until(lambda: titles(place))
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=LEASE + 200)
+
+    assert time.monotonic() - began < LEASE / 2
+    assert process.returncode == -signal.SIGKILL
+    assert errors.startswith("tocsin: 1 delivery is kept: ")
+    assert titles(place) == ["wise-owl was killed by SIGKILL"]
 
 
 def test_row_37_a_descendant_that_is_killed(place, supervised):

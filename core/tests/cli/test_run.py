@@ -470,6 +470,10 @@ class Terminal:
         self._master = master
         self.seen = b""
 
+    def hang_up(self):
+        os.close(self._master)
+        self._master = -1
+
     def type(self, keys):
         os.write(self._master, keys)
 
@@ -493,19 +497,20 @@ def terminal(post):
 
     master, slave = os.openpty()
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
-    started = []
+    started, screen = [], Terminal(master)
 
     def start(*words, code=LEADS, **streams):
         streams = {**dict.fromkeys(("stdin", "stdout", "stderr"), slave), **streams}
         started.append(subprocess.Popen([*python(code), *map(str, words)], **streams))
         os.close(slave)
-        return started[0], Terminal(master)
+        return started[0], screen
 
     yield start
     for one in started:
         one.kill()
         one.wait()
-    os.close(master)
+    if screen._master >= 0:
+        screen.hang_up()
 
 
 def test_a_terminal_stays_one(terminal):
@@ -632,14 +637,12 @@ def test_ctrl_z(terminal, post):
     assert titles(post) == ["ERROR: job failed: exit code 6"]
 
 
-def test_one_that_hangs_up(terminal, process, post):
+def test_one_that_hangs_up(terminal, post):
     """A terminal that is gone ends the command as ever, and that is told."""
-    started, screen = terminal(
-        "--name", "job", "sh", "-c", "echo ready; exec sleep 1000"
-    )
+    command = ["sh", "-c", "echo ready; exec sleep 1000"]
+    started, screen = terminal("--name", "job", *command)
     screen.expect(b"ready")
-    started.send_signal(signal.SIGHUP)
-    screen.read_to_end()
+    screen.hang_up()
 
     assert started.wait(PATIENCE) == -signal.SIGHUP
     assert titles(post) == ["ERROR: job was killed by SIGHUP"]
