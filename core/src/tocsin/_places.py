@@ -6,6 +6,10 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MEMORY = ":memory:"
 
@@ -111,10 +115,10 @@ def world_size() -> int | None:
     return None
 
 
-def scheduler() -> str:
+def scheduler(environment: Mapping[str, str] = os.environ) -> str:
     """Return who may want this machine back: the name of the scheduler; empty: nobody."""
     for variable, name in _SCHEDULERS.items():
-        if os.environ.get(variable):
+        if environment.get(variable):
             return name
     return ""
 

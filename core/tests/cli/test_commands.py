@@ -13,7 +13,16 @@ def test_help_tells_the_exit_codes(cli):
     """Whoever writes a script finds every command and every exit code in the help."""
     help_text = cli("--help").stdout
 
-    for command in ("send", "resolve", "silence", "test", "log", "replay", "doctor"):
+    for command in (
+        "send",
+        "run",
+        "resolve",
+        "silence",
+        "test",
+        "log",
+        "replay",
+        "doctor",
+    ):
         assert f"\n  {command} " in help_text
     for code in ("0  ", "1  ", "2  ", "3  ", "4  ", "130"):
         assert f"\n    {code}" in help_text

@@ -16,6 +16,7 @@ from tocsin._cli._mistakes import Failure, Mistake, Mistakes
 from tocsin._cli._replay import replay
 from tocsin._cli._resolve import resolve
 from tocsin._cli._route import render, route
+from tocsin._cli._run_command import run
 from tocsin._cli._runs import runs
 from tocsin._cli._screen import block
 from tocsin._cli._send import send
@@ -88,6 +89,7 @@ def tocsin(ctx: click.Context) -> None:
 
 for _command in (
     send,
+    run,
     resolve,
     silence,
     test,
