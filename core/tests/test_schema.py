@@ -16,6 +16,7 @@ from tocsin import (
     Alert,
     Attachment,
     Deferred,
+    Ending,
     Notifier,
     Origin,
     Receipt,
@@ -26,7 +27,9 @@ from tocsin import (
     Subscription,
 )
 from tocsin._envelope import encode
+from tocsin._report import alert_of
 from tocsin._retry import Failed
+from tocsin._run_record import RunRecord
 from tocsin._store import Granted, Known, Withheld
 from tocsin._store._schema import VERSION
 from tocsin._store.sqlite import SqliteStore
@@ -106,6 +109,148 @@ PRAGMA application_id = 0x746F6373;
 PRAGMA user_version = 1;
 """
 """What the first version of the store made."""
+
+VERSION_2 = """
+CREATE TABLE alerts (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    submitted_at REAL NOT NULL,
+    suppressed INTEGER NOT NULL,
+    suppressed_since REAL,
+    envelope TEXT NOT NULL,
+    plan TEXT NOT NULL DEFAULT '[]',
+    resolves INTEGER
+);
+CREATE TABLE attachments (
+    alert INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (alert, position)
+) WITHOUT ROWID;
+CREATE TABLE deliveries (
+    alert INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    status TEXT NOT NULL,
+    due REAL,
+    token INTEGER NOT NULL DEFAULT 0,
+    claims INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    ambiguous INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at REAL,
+    settled_at REAL,
+    state TEXT NOT NULL DEFAULT '{}',
+    receipt TEXT,
+    reason TEXT NOT NULL DEFAULT '',
+    remedy TEXT NOT NULL DEFAULT '',
+    not_before REAL,
+    digest TEXT NOT NULL DEFAULT '',
+    note TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (alert, position)
+) WITHOUT ROWID;
+CREATE INDEX deliveries_due ON deliveries (namespace, channel, due)
+    WHERE status = 'pending';
+CREATE INDEX deliveries_failed ON deliveries (namespace, alert)
+    WHERE status = 'failed';
+CREATE TABLE windows (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    admitted_at REAL NOT NULL,
+    level TEXT NOT NULL,
+    suppressed INTEGER NOT NULL DEFAULT 0,
+    suppressed_since REAL,
+    alert INTEGER,
+    closes_at REAL,
+    PRIMARY KEY (namespace, key)
+) WITHOUT ROWID;
+CREATE TABLE adopted (
+    id TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (id, namespace)
+) WITHOUT ROWID;
+CREATE TABLE namespaces (
+    namespace TEXT PRIMARY KEY,
+    config TEXT NOT NULL,
+    seen_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE ids (
+    namespace TEXT NOT NULL,
+    id TEXT NOT NULL,
+    alert INTEGER NOT NULL,
+    PRIMARY KEY (namespace, id)
+) WITHOUT ROWID;
+CREATE TABLE enqueued (alert INTEGER NOT NULL);
+CREATE TABLE circuits (
+    namespace TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    until REAL NOT NULL,
+    since REAL,
+    is_out_of_order INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    remedy TEXT NOT NULL,
+    PRIMARY KEY (namespace, channel)
+) WITHOUT ROWID;
+CREATE TABLE digests (
+    namespace TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    id TEXT NOT NULL,
+    until REAL NOT NULL,
+    seconds REAL NOT NULL,
+    PRIMARY KEY (namespace, channel)
+) WITHOUT ROWID;
+CREATE TABLE conversations (
+    namespace TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    name TEXT NOT NULL,
+    token INTEGER NOT NULL,
+    until REAL NOT NULL,
+    receipt TEXT,
+    at REAL NOT NULL,
+    PRIMARY KEY (namespace, channel, name)
+) WITHOUT ROWID;
+CREATE TABLE silences (
+    id TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    title TEXT NOT NULL,
+    project TEXT NOT NULL,
+    team TEXT NOT NULL,
+    max_level TEXT NOT NULL,
+    starts_at REAL NOT NULL,
+    ends_at REAL NOT NULL,
+    reason TEXT NOT NULL,
+    author TEXT NOT NULL,
+    PRIMARY KEY (namespace, id)
+) WITHOUT ROWID;
+CREATE VIEW admissions AS SELECT
+    id, namespace, submitted_at, suppressed, suppressed_since, envelope, plan,
+    NULL AS key, NULL AS level
+FROM alerts;
+CREATE TRIGGER admit INSTEAD OF INSERT ON admissions BEGIN
+    SELECT RAISE(IGNORE) WHERE EXISTS (
+        SELECT 1 FROM windows WHERE namespace = NEW.namespace AND key = NEW.key
+    );
+    INSERT INTO alerts (
+        id, namespace, submitted_at, suppressed, suppressed_since, envelope, plan
+    ) VALUES (
+        NEW.id, NEW.namespace, NEW.submitted_at, NEW.suppressed,
+        NEW.suppressed_since, NEW.envelope, NEW.plan
+    );
+    INSERT OR REPLACE INTO windows (namespace, key, admitted_at, level, alert)
+    VALUES (
+        NEW.namespace, NEW.key, NEW.submitted_at, NEW.level, last_insert_rowid()
+    );
+END;
+INSERT INTO enqueued VALUES (0);
+PRAGMA application_id = 0x746F6373;
+PRAGMA user_version = 2;
+"""
+"""What the second version of the store made."""
 
 LOST = Alert("lost", id="lost")  # it was adopted, and then suppressed
 ORIGIN = Origin(user="ada")
@@ -389,3 +534,76 @@ def test_an_alert_of_a_newer_version(store, tmp_path):
     assert claims(store, NOW + 3601 * 30 + 3599) == []
     claim = claim_one(store, NOW + 3601 * 31)
     assert (claim.alert.title, claim.progress.attempt) == ("readable", 1)
+
+
+# --- the second version
+
+
+@pytest.fixture
+def second(tmp_path):
+    """A file that the second version left, with an alert that waits and an open window."""
+    path = tmp_path / "second.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(VERSION_2)
+        keep(db, 1, {})
+        put(db, "ids", namespace="tests", id="1", alert=1)
+        db.execute("UPDATE enqueued SET alert = 1")
+        put(
+            db,
+            "windows",
+            namespace="tests",
+            key=throttle_key(Alert("open")),
+            admitted_at=NOW,
+            level="WARN",
+            suppressed=5,
+            suppressed_since=NOW + 1,
+            alert=1,
+        )
+    db.close()
+    store = SqliteStore(str(path), "tests")
+    yield store
+    store.close()
+
+
+def test_the_second_version(second, tmp_path):
+    """What it kept goes on; then there is room for runs, and for witnesses of an end."""
+    assert isinstance(submit(second, Alert("open", level="WARN"), NOW + 1), Withheld)
+    assert claim_one(second, NOW + 1).alert.id == "1"
+    assert version(tmp_path / "second.db") == VERSION
+
+    record = RunRecord(
+        origin=Origin(run="r1"), started_at=NOW, beat_at=NOW, progress_at=NOW
+    )
+    second.put_run(record)
+    assert second.runs() == [record]
+    ending = Ending(state="failed", is_alone=False)
+    for rank in (0, 1):
+        alert = alert_of(ending, attrs.evolve(ORIGIN, rank=rank), NOW)
+        submit(second, alert, NOW + 1)
+    assert len(claim_one(second, NOW + 2).echoes) == 1
+
+
+def test_both_have_the_same_tables(second, path, tmp_path):
+    """Whatever version a file was made by, it ends up like one that is made anew."""
+
+    def tables(store):
+        store.pending()
+        with store._database.connection(5) as db:
+            found = db.execute("SELECT name FROM sqlite_master").fetchall()
+            names = sorted(name for (name,) in found if not name.startswith("sqlite_"))
+            return {
+                name: [row[1:3] for row in db.execute(f"PRAGMA table_info({name})")]
+                for name in names
+            }
+
+    first = SqliteStore(path, "tests")
+    new = SqliteStore(str(tmp_path / "new.db"), "tests")
+    try:
+        assert tables(second) == tables(new)
+        assert {n: set(c) for n, c in tables(first).items()} == {
+            n: set(c) for n, c in tables(new).items()
+        }
+    finally:
+        first.close()
+        new.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ from tocsin._failure import stack_of
 from tocsin._listener import Change
 from tocsin._report import alert_of, lasted
 from tocsin._run_record import RunRecord
-from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher
+from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher, heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +37,8 @@ _FRESH = 3 * HEARTBEAT
 _WATCHING_RANKS = 8
 """Of a job in a shared folder, ranks that look after the others: each look reads a file for
 each rank."""
+_JUMP = 60.0
+"""Seconds by which the clock is off when it was set, and did not just go on."""
 
 _log = logging.getLogger("tocsin")
 
@@ -82,13 +85,13 @@ class Life:
             born=processes.born(os.getpid()),
             stall_after=stall_after,
         )
-        self._began = self._moved = ticks()
-        self._beat = -HEARTBEAT
+        self._began = self._moved = self._noted = ticks()
+        self._every = heartbeat(notifier.settings.lost_after)
+        self._beat = -math.inf
         self._peers_at = self._began + self._turn()
         self._watcher = Watcher(notifier.settings.lost_after)
         self._stalled: Alert | None = None
         self._asked: Ending | None = None
-        self._ended_at = 0.0
         self.metrics: dict[str, object] = {}
         self.step: int | None = None
         self.gathers_until = 0.0
@@ -107,14 +110,15 @@ class Life:
     def _turn(self) -> float:
         """Return when this rank looks after the others: one after the other does."""
         size = max(places.world_size() or 1, 1)
-        return HEARTBEAT * ((self._record.origin.rank or 0) % size) / size
+        return self._every * ((self._record.origin.rank or 0) % size) / size
 
     def resume(self) -> None:
         """Go on with what is known of this run from before, and say that it is back."""
         known = self._known_before()
         if known is None:
             return
-        self._record = attrs.evolve(self._record, started_at=known.started_at)
+        if known.state is not RunState.FINISHED:
+            self._record = attrs.evolve(self._record, started_at=known.started_at)
         is_told = known.lost_at is not None or (known.ending and known.ending.is_bad)
         if is_told:
             self._take(watcher.told(watcher.Finding(Found.BACK, known), self._now()))
@@ -156,8 +160,11 @@ class Life:
 
     def mark_preempting(self) -> None:
         """Note that the scheduler wants the machine."""
-        self._record = attrs.evolve(self._record, is_preempting=True)
-        self._beat = -HEARTBEAT
+        if self._record.pid != os.getpid():
+            return
+        with self._lock:
+            self._record = attrs.evolve(self._record, is_preempting=True)
+        self._beat = -math.inf
         self._offer("state", {"state": "preempting"})
 
     def tick(self) -> None:
@@ -171,25 +178,37 @@ class Life:
             return
         ticks = self._ticks()
         self._check_progress(ticks)
-        if ticks - self._beat >= HEARTBEAT:
+        if ticks - self._beat >= self._every:
             self._put()
             self._beat = ticks
         if self._is_ranked and ticks >= self._peers_at:
-            self._peers_at = ticks + HEARTBEAT
+            self._peers_at = ticks + self._every
             if self._is_on_watch():
                 self.look_at_peers()
 
     def _put(self) -> None:
-        with self._lock:
+        with self._lock:  # what is older must not be written over what is newer
+            now = self._now()
             self._record = attrs.evolve(
                 self._record,
-                beat_at=self._now(),
-                progress_at=self._now() - (self._ticks() - self._moved),
+                beat_at=now,
+                progress_at=self._progress_at(now),
                 step=self.step,
                 metrics=self._printed(),
             )
-            record = self._record
-        self._notifier.state.put_run(record, record.beat_at)
+            self._notifier.state.put_run(self._record, now)
+
+    def _progress_at(self, now: float) -> float:
+        """Return when it last moved: always the same, until it does or the clock is set.
+
+        What tells of a stall has an id that is made of it.
+        """
+        moved, known = self._moved, self._record.progress_at
+        found = now - (self._ticks() - moved)
+        if moved == self._noted and abs(found - known) < _JUMP:
+            return known
+        self._noted = moved
+        return found
 
     def _now(self) -> float:
         return self._notifier.now()
@@ -234,22 +253,19 @@ class Life:
         every = max(1, -(-size // _WATCHING_RANKS))
         return (self._record.origin.rank or 0) % every == 0
 
-    def look_at_peers(self, before: float | None = None) -> None:
+    def look_at_peers(self) -> None:
         """Tell of ranks that are gone, and of those that are back.
-
-        What is found was so at the time `before`, if that is given.
 
         Raises:
             StoreError: The store does not answer.
 
         """
+        tell(self._notifier, self._found_of_peers(), self._now())
+
+    def _found_of_peers(self) -> list[Finding]:
         now = self._now()
         found = self._watcher.look(self._peers(now), now, self._ticks())
-        tell(
-            self._notifier,
-            [one for one in found if one.found in {Found.GONE, Found.BACK}],
-            now if before is None else before,
-        )
+        return [one for one in found if one.found in {Found.GONE, Found.BACK}]
 
     def _peers(self, now: float) -> list[RunRecord]:
         own = self._record
@@ -266,7 +282,7 @@ class Life:
                 return
             self._asked = ending = self._completed(ending)
         self._tell(ending)
-        self._beat = -HEARTBEAT
+        self._beat = -math.inf
 
     def end(self, ending: Ending, *, is_told: bool = False) -> None:
         """Write the end down and tell of it; a second one changes nothing.
@@ -282,11 +298,8 @@ class Life:
                 if not ending.reason:
                     ending = self._asked
             self._record = attrs.evolve(self._record, ending=ending)
-        self._ended_at = self._now()
         if ending.is_bad and not is_told:
             self._tell(ending)
-        if not ending.is_alone and ending.is_bad and not is_told:
-            self.gathers_until = self._ticks() + GATHER
         for step in (self._put, self._tell_finished, self._look_if_bad):
             try:
                 step()
@@ -309,6 +322,8 @@ class Life:
 
     def _tell(self, ending: Ending) -> None:
         self._take(self._alert(ending))
+        if not ending.is_alone:
+            self.gathers_until = self._ticks() + GATHER
 
     def _alert(self, ending: Ending) -> Alert:
         record, now = self._record, self._now()
@@ -334,7 +349,8 @@ class Life:
 
     def _look_if_bad(self) -> None:
         if self._is_ranked and self.ending is not None and self.ending.is_bad:
-            self.look_at_peers(before=self._ended_at - 0.001)
+            # who went without a word did so first: the others notice, and end
+            tell(self._notifier, self._found_of_peers(), at=None)
 
     def _take(self, alert: Alert) -> None:
         self._notifier.take(alert)
@@ -351,15 +367,18 @@ class Life:
             threading.Event().wait(remaining)
 
 
-def tell(notifier: Notifier, findings: Iterable[Finding], at: float) -> None:
+def tell(notifier: Notifier, findings: Iterable[Finding], at: float | None) -> None:
     """Tell of what was found out about runs, and note it, so that it is told once.
+
+    It is so since the time `at`, or else since the run was last heard of.
 
     Raises:
         StoreError: It cannot be noted; it is the same alert when it is told again.
 
     """
     for finding in findings:
-        notifier.take(watcher.told(finding, at))
+        since = finding.record.beat_at if at is None else at
+        notifier.take(watcher.told(finding, since))
         if finding.found in {Found.GONE, Found.BACK}:
             lost_at = notifier.now() if finding.found is Found.GONE else None
             notifier.state.note_lost(finding.record, lost_at, notifier.now())

@@ -31,9 +31,6 @@ class Listening:
         self._listeners = [one for one in listeners if one.hear is not None]
         self._notify = notify
         self._told: set[str] = set()
-        self._begin()
-
-    def _begin(self) -> None:
         self._waiting: deque[Change] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -77,10 +74,10 @@ class Listening:
             try:
                 assert listener.hear is not None
                 listener.hear(change, self._notify)
-            except Exception as error:  # noqa: BLE001 - a plugin runs anyone's code
+            except BaseException as error:  # noqa: BLE001 - a plugin runs anyone's code
                 self._tell_once(listener.name, error)
 
-    def _tell_once(self, name: str, error: Exception) -> None:
+    def _tell_once(self, name: str, error: BaseException) -> None:
         if name not in self._told:
             self._told.add(name)
             _log.warning(
@@ -97,10 +94,6 @@ class Listening:
                 if remaining <= 0:
                     break
                 self._changed.wait(remaining)
-            left = len(self._waiting) + self.dropped
+            left = len(self._waiting) + self._is_busy + self.dropped
         if left:
             _log.warning("%d changes of the run were not heard by the listeners", left)
-
-    def after_fork_in_child(self) -> None:
-        """Leave to the parent what is the parent's."""
-        self._begin()

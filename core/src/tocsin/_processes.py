@@ -33,6 +33,11 @@ def born(pid: int) -> str:
     return "" if state in {"Z", "X"} else fields[18]
 
 
+def is_there(pid: int, at_place: str, its_birth: str) -> bool:
+    """Say whether a process is surely there; False where that is unknown."""
+    return bool(its_birth) and at_place == place() and born(pid) == its_birth
+
+
 def is_gone(pid: int, at_place: str, its_birth: str) -> bool:
     """Say whether a process is surely not there any more; False where that is unknown."""
     if not (at_place and its_birth) or at_place != place():

@@ -54,7 +54,7 @@ class Roster:
 
     def _write(self, file: Path, text: str) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        beside = file.with_name(f".{file.name}.{os.urandom(4).hex()}")
         beside.write_text(text, encoding="utf-8")
         beside.replace(file)
 
@@ -62,7 +62,7 @@ class Roster:
         for file in self._folder.glob(f"{prefix}*.run"):
             with contextlib.suppress(OSError):
                 yield (
-                    file.read_text(encoding="utf-8"),
+                    file.read_text(encoding="utf-8", errors="replace"),
                     _number(file.with_suffix(".lost")),
                 )
 

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tocsin import _ending
+from tocsin import _processes as processes
 from tocsin._alert import Origin
 from tocsin._ending import Ending, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+Address = tuple[str, str, str]
+"""What a member is kept under: its scope, its run, and what it is there."""
 
 SUPERVISOR = "supervisor"
 """The member that watches a command from outside."""
@@ -22,33 +26,37 @@ def _words(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _facts(value: Mapping[str, object]) -> dict[str, str]:
+    return {str(name): str(fact) for name, fact in value.items()}
+
+
 @attrs.frozen(kw_only=True)
 class RunRecord:
     """One member of a run, a rank or its supervisor. Times are seconds since the epoch."""
 
     origin: Origin
-    started_at: float
-    beat_at: float
+    started_at: float = attrs.field(converter=float)
+    beat_at: float = attrs.field(converter=float)
     """Its last heartbeat."""
-    progress_at: float
+    progress_at: float = attrs.field(converter=float)
     """When it last logged metrics, or started."""
     is_supervisor: bool = False
     tags: tuple[str, ...] = attrs.field(default=(), converter=_words)
-    pid: int = 0
+    pid: int = attrs.field(default=0, converter=int)
     place: str = ""
     """Where the pid means something; see `tocsin._processes.place`."""
     born: str = ""
     """Tells the process from a later one of the same pid."""
-    stall_after: float = 0.0
+    stall_after: float = attrs.field(default=0.0, converter=float)
     """Seconds without progress after which it stalls; 0: never."""
     step: int | None = None
-    metrics: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    metrics: Mapping[str, str] = attrs.field(factory=dict, converter=_facts, hash=False)
     """The last ones, as they are printed."""
     is_preempting: bool = False
     """It was told that the scheduler wants the machine."""
     ending: Ending | None = None
     """None while it runs."""
-    lost_at: float | None = attrs.field(default=None, kw_only=True)
+    lost_at: float | None = None
     """When somebody told that its heartbeat is lost."""
 
     @property
@@ -69,9 +77,14 @@ class RunRecord:
         return self.origin.job or self.origin.run
 
     @property
-    def address(self) -> tuple[str, str, str]:
+    def address(self) -> Address:
         """What it is kept under."""
         return self.scope, self.run, self.member
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its process is surely there."""
+        return processes.is_there(self.pid, self.place, self.born)
 
     @property
     def state(self) -> RunState:
@@ -117,6 +130,6 @@ def decoded(rows: Iterable[tuple[str, float | None]]) -> list[RunRecord]:
     for text, lost_at in rows:
         try:
             records.append(decode(text, lost_at))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            continue  # somebody else's, or torn
     return sorted(records, key=lambda record: record.started_at)

@@ -170,8 +170,8 @@ def _known_or_new(notifier: Notifier, origin: Origin, wish: str) -> Origin:
     """
     if wish == "auto" and not origin.run:
         origin = attrs.evolve(origin, run=_unfinished(notifier, origin))
-    if wish in {"must", "never"}:
-        is_there = bool(origin.run) and _is_known(notifier, origin)
+    if wish in {"must", "never"} and notifier.mode is not Mode.DISABLED:
+        is_there = bool(origin.run) and _is_known(notifier, origin, wish)
         if is_there is (wish == "never"):
             there = "already" if is_there else "not"
             raise ValueError(
@@ -181,12 +181,18 @@ def _known_or_new(notifier: Notifier, origin: Origin, wish: str) -> Origin:
     return attrs.evolve(origin, run=origin.run or _shared_id(origin) or _new_run_id())
 
 
-def _is_known(notifier: Notifier, origin: Origin) -> bool:
-    return any(record.run == origin.run for record in notifier.runs())
+def _is_known(notifier: Notifier, origin: Origin, wish: str) -> bool:
+    """Say whether there is an earlier run: other ranks of this one may be there already."""
+    return any(
+        record.run == origin.run
+        and not record.is_supervisor
+        and (wish == "must" or record.origin.rank == origin.rank)
+        for record in notifier.runs()
+    )
 
 
 def _unfinished(notifier: Notifier, origin: Origin) -> str:
-    """Return the id of the last run like this one that did not finish."""
+    """Return the id of the last run like this one that did not finish, and is not there."""
     alike = [
         record
         for record in notifier.runs()
@@ -194,6 +200,7 @@ def _unfinished(notifier: Notifier, origin: Origin) -> str:
         == (origin.project, origin.run_name, origin.rank)
         and record.origin.user == notifier.settings.user
         and not record.is_supervisor
+        and not (record.ending is None and record.is_there)
     ]
     if alike and alike[-1].state is not RunState.FINISHED:
         return alike[-1].run

@@ -16,16 +16,24 @@ from tocsin._report import END, alert_of, lasted, name_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tocsin._run_record import RunRecord
+    from tocsin._run_record import Address, RunRecord
 
 HEARTBEAT = 30.0
 """Seconds between two heartbeats of a run."""
+
+_BEATS = 3
+"""Heartbeats at least that a run may miss before it is told as gone."""
 
 _SURE = 2 * HEARTBEAT
 """Seconds for which a watcher itself must see no heartbeat: a clock may have jumped."""
 
 STALLED = "stalled"
 """The kind, and the key, of the alert of a run that makes no progress."""
+
+
+def heartbeat(lost_after: float) -> float:
+    """Return the seconds between two heartbeats of runs that are told after so many."""
+    return min(HEARTBEAT, lost_after / _BEATS)
 
 
 class Found(Enum):
@@ -71,8 +79,8 @@ class Watcher:
         self._lost_after = lost_after
         self._sure = 0.0 if is_sure else min(_SURE, lost_after)
         self._is_gone = is_gone
-        self._seen: dict[tuple[str, str], _Seen] = {}
-        self._stalled: dict[tuple[str, str], float] = {}
+        self._seen: dict[Address, _Seen] = {}
+        self._stalled: set[Address] = set()
 
     def look(
         self, records: Iterable[RunRecord], now: float, ticks: float
@@ -83,7 +91,7 @@ class Watcher:
         ]
 
     def _about(self, record: RunRecord, now: float, ticks: float) -> Iterator[Finding]:
-        who = (record.run, record.member)
+        who = record.address
         seen = self._seen.get(who)
         if seen is None or seen.beat_at != record.beat_at:
             seen = self._seen[who] = _Seen(record.beat_at, ticks)
@@ -106,16 +114,16 @@ class Watcher:
             return f"no heartbeat for {lasted(silent)}"
         return ""
 
-    def _progress(self, who: tuple[str, str], record: RunRecord) -> Iterator[Finding]:
-        told = self._stalled.get(who)
-        if told is not None and record.progress_at > told:
-            del self._stalled[who]
-            yield Finding(Found.MOVING, record)
+    def _progress(self, who: Address, record: RunRecord) -> Iterator[Finding]:
         # by its own clock: what it logged since its last heartbeat is not known here
         idle = record.beat_at - record.progress_at
-        if 0 < record.stall_after <= idle and who not in self._stalled:
-            self._stalled[who] = record.progress_at
+        is_stalled = 0 < record.stall_after <= idle
+        if is_stalled and who not in self._stalled:
+            self._stalled.add(who)
             yield Finding(Found.STALLED, record, f"no progress for {lasted(idle)}")
+        elif not is_stalled and who in self._stalled:
+            self._stalled.remove(who)
+            yield Finding(Found.MOVING, record)
 
 
 def told(finding: Finding, now: float) -> Alert:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tocsin import _processes as processes
 from tocsin._cli._invocation import Command, Invocation, notifier_for
 from tocsin._cli._screen import grid, line
 from tocsin._ending import RunState
@@ -33,32 +34,41 @@ def runs(ctx: click.Context, *, limit: int, as_json: bool) -> None:
     """List the newest runs of this configuration, the last one last."""
     invocation = ctx.ensure_object(Invocation)
     screen = invocation.screen
-    notifier = notifier_for(invocation.settings())
+    settings = invocation.settings()
+    notifier = notifier_for(settings)
     now = notifier.now()
     records = notifier.state.runs(now)[-limit:]
     notifier.close(0)
+    found = [(record, _is_lost(record, now, settings.lost_after)) for record in records]
     if as_json:
-        for record in records:
-            click.echo(json.dumps(_values(record, now)))
+        for record, is_lost in found:
+            click.echo(json.dumps(_values(record, now, is_lost=is_lost)))
         return
     if not records:
         screen.tell(
             line("No run is known here: tocsin.init() and tocsin run make one.")
         )
         return
-    screen.show(grid([_row(record, now) for record in records]))
+    screen.show(grid([_row(record, now, is_lost=is_lost) for record, is_lost in found]))
 
 
-def _row(record: RunRecord, now: float) -> list[RenderableType]:
+def _is_lost(record: RunRecord, now: float, lost_after: float) -> bool:
+    """Say whether it ended without a word, told or not."""
+    if record.ending is not None:
+        return False
+    is_gone = processes.is_gone(record.pid, record.place, record.born)
+    return is_gone or now - record.beat_at >= lost_after
+
+
+def _row(record: RunRecord, now: float, *, is_lost: bool) -> list[RenderableType]:
     origin, state = record.origin, record.state
     rank = "" if origin.rank is None else f" rank {origin.rank}"
     ran = record.ending.seconds if record.ending else now - record.started_at
-    is_lost = record.ending is None and record.lost_at is not None
     return [
         line(name_of(origin), "bold"),
         line("gone" if is_lost else state.value, "red" if is_lost else _style(state)),
         line(f"{origin.host}{rank}"),
-        line(lasted(ran or 0.0)),
+        line(lasted(max(0.0, ran or 0.0))),
         line(_note(record, now), "dim"),
     ]
 
@@ -77,7 +87,7 @@ def _note(record: RunRecord, now: float) -> str:
     return f"{beat}; {metrics}" if metrics else beat
 
 
-def _values(record: RunRecord, now: float) -> dict[str, object]:
+def _values(record: RunRecord, now: float, *, is_lost: bool) -> dict[str, object]:
     ending, origin = record.ending, record.origin
     return {
         "run": record.run,
@@ -90,7 +100,7 @@ def _values(record: RunRecord, now: float) -> dict[str, object]:
         "state": record.state.value,
         "started_at": record.started_at,
         "beat_age": max(0.0, now - record.beat_at),
-        "is_lost": ending is None and record.lost_at is not None,
+        "is_lost": is_lost,
         "exit_code": ending.exit_code if ending else None,
         "reason": ending.reason if ending else "",
         "metrics": dict(record.metrics),
