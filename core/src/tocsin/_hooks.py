@@ -43,6 +43,9 @@ class Watched(Protocol):
     def stopped(self, signal_name: str, *, is_last: bool) -> None:
         """Note a signal; with `is_last` the process ends when this returns."""
 
+    def leave(self) -> None:
+        """Deliver what there is: a process ends to which the run was sent."""
+
     @property
     def is_own(self) -> bool:
         """Whether this process started it, and it has not ended."""
@@ -358,23 +361,25 @@ def _install_in_notebook(current: Current) -> None:
 
 
 def watch_worker(run: Watched) -> None:
-    """Tell of the exception that ends this process, if it is one of multiprocessing's."""
+    """Watch this process, if it is a child of multiprocessing to which a run was sent."""
     process = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if process is None or util is None:
         return
 
     def watch(run: Watched) -> None:
-        watch_child(lambda: run)
+        watch_child(lambda: run, run.leave)
 
-    if process.parent_process():
+    is_made = getattr(process.current_process(), "_inheriting", False)
+    if is_made or process.parent_process():
         watch(run)
-    elif getattr(process.current_process(), "_inheriting", False):
-        # it is being made of what it was sent, and forgets then what is to be done at the end
+    if (
+        is_made
+    ):  # of what was sent; with a forkserver it forgets then what was to be done
         util.register_after_fork(run, watch)
 
 
-def watch_child(current: Current, finish: Callable[[], None] | None = None) -> None:
+def watch_child(current: Current, finish: Callable[[], None]) -> None:
     """Tell of the exception that ends a child of multiprocessing, and finish its run.
 
     It is printed there without a hook, and the child ends without atexit; but what is to be
@@ -389,5 +394,4 @@ def watch_child(current: Current, finish: Callable[[], None] | None = None) -> N
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, tell, exitpriority=20)
-        if finish is not None:
-            util.Finalize(None, finish, exitpriority=15)
+        util.Finalize(None, finish, exitpriority=15)

@@ -362,6 +362,13 @@ class Run:
         elif self._life is not None:
             self._life.ask(ending)
 
+    def leave(self) -> None:
+        """End this process' part of a run that another one started."""
+        self._end(
+            Ending(state=RunState.FINISHED),
+            timeout=self._notifier.settings.flush_timeout,
+        )
+
     def __enter__(self) -> Self:
         """Return the run."""
         return self
