@@ -46,7 +46,10 @@ class Lines(Provider):
     def deliver(self, message, delivery):
         open(self.path + ".begun", "ab").close()
         time.sleep(self.delay)
-        line = json.dumps({"id": delivery.id, "title": message.alert.title,
+        alert = message.alert
+        line = json.dumps({"id": delivery.id, "title": alert.title, "text": alert.text,
+                           "kind": alert.kind, "level": alert.level.value,
+                           "fields": dict(alert.fields), "at": time.time(),
                            "notes": message.notes, "pid": os.getpid()}) + "\\n"
         with open(self.path, "ab", buffering=0) as file:
             file.write(line.encode())

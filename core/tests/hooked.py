@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import logging
 import signal
@@ -18,6 +19,8 @@ _HOOKS = [
     (sys, "excepthook"),
     (sys, "unraisablehook"),
     (sys, "exit"),
+    (builtins, "exit"),
+    (builtins, "quit"),
     (threading, "excepthook"),
     (_session, "_current"),
     (_session, "_default"),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _FRAMES = 8  # of a traceback, the last ones
 _CAUSES = 3
+_NOTES = 10
+_MEMBERS = 3  # of a group that are told with their frames
 _REASON = 2000  # characters
 _HEADLINE = 120  # likewise, of a title
 _LINE = 500  # characters of a frame
@@ -24,8 +26,11 @@ def reason_of(error: BaseException) -> str:
     """Return the exception's type, what it says, and its notes."""
     said = printed(error)[: 2 * _REASON].strip()
     name = type(error).__name__
-    notes = getattr(error, "__notes__", ())
-    lines = map(printed, notes if isinstance(notes, list) else ())
+    notes = getattr(error, "__dict__", {}).get("__notes__")
+    lines = [
+        printed(note)[: 2 * _REASON]
+        for note in (notes[:_NOTES] if isinstance(notes, list) else ())
+    ]
     return blotted("\n".join([f"{name}: {said}" if said else name, *lines]))[:_REASON]
 
 
@@ -46,19 +51,38 @@ def account(error: BaseException, *, without: str = "") -> str:
 
 
 def frames_of(error: BaseException, *, without: str = "") -> str:
-    """Return the last frames of an exception, and those of what caused it."""
+    """Return the last frames of an exception, and those of what it holds and its causes."""
     parts = ["".join(_frames(error, without))]
+    for member in _members(error):
+        parts += [f"it holds {reason_of(member)}\n", "".join(_frames(member)[-2:])]
     for cause in _causes(error):
         parts += [f"caused by {reason_of(cause)}\n", "".join(_frames(cause)[-2:])]
-    return blotted("\n".join(filter(None, parts))).rstrip()
+    return "\n".join(filter(None, parts)).rstrip()
 
 
 def _frames(error: BaseException, without: str = "") -> list[str]:
-    found = list(traceback.extract_tb(error.__traceback__))
-    if found and found[0].filename == without:
-        del found[0]
-    found = found[-_FRAMES:]
-    return [frame[:_LINE] for frame in traceback.format_list(found)]
+    trace = error.__traceback__
+    if trace is not None and trace.tb_frame.f_code.co_filename == without:
+        trace = trace.tb_next
+    return _printed(traceback.extract_tb(trace, limit=-_FRAMES))
+
+
+def _printed(frames: traceback.StackSummary) -> list[str]:
+    lines = traceback.format_list(frames)
+    return [blotted(line[: 4 * _LINE])[:_LINE].rstrip() + "\n" for line in lines]
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    """Return the first exceptions that a group holds, those of groups within, too."""
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < _MEMBERS:
+        one = waiting.pop(0)
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+        elif one is not error:
+            found.append(one)
+    return found
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -79,9 +103,12 @@ def ending_of(error: BaseException) -> Ending:
     if isinstance(error, KeyboardInterrupt):
         return Ending(state=RunState.INTERRUPTED, traceback=frames_of(error))
     is_exhausted = any(cls.__name__ in _EXHAUSTED for cls in type(error).__mro__)
+    state = RunState.OUT_OF_MEMORY if is_exhausted else RunState.FAILED
+    if not isinstance(error, Exception):  # a task was cancelled: somebody wanted that
+        state = RunState.INTERRUPTED
     return Ending(
-        state=RunState.OUT_OF_MEMORY if is_exhausted else RunState.FAILED,
-        exit_code=1,
+        state=state,
+        exit_code=1 if isinstance(error, Exception) else None,
         reason=reason_of(error),
         traceback=frames_of(error),
     )
@@ -93,9 +120,8 @@ def _exited(code: object) -> Ending:
         return Ending(state=RunState.FINISHED, exit_code=0)
     if isinstance(code, int):
         return Ending(state=RunState.FAILED, exit_code=code & 0xFF)
-    return Ending(
-        state=RunState.FAILED, exit_code=1, reason=blotted(printed(code))[:_REASON]
-    )
+    reason = blotted(printed(code)[: 2 * _REASON])[:_REASON]
+    return Ending(state=RunState.FAILED, exit_code=1, reason=reason)
 
 
 def stack_of(thread_id: int) -> str:
@@ -105,7 +131,5 @@ def stack_of(thread_id: int) -> str:
     frame = sys._current_frames().get(thread_id)  # noqa: SLF001 - documented
     if frame is None:
         return ""
-    found = traceback.extract_stack(frame)[-_FRAMES:]
-    return blotted(
-        "".join(line[:_LINE] for line in traceback.format_list(found))
-    ).rstrip()
+    found = traceback.extract_stack(frame, limit=_FRAMES)
+    return "".join(_printed(found)).rstrip()

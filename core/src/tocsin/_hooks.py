@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tocsin._told import is_told, mark
@@ -21,6 +23,12 @@ _GRACE = 10.0
 """Seconds at most that a signal is kept from ending the process."""
 _SUBMITTED = 0.5
 """Seconds at most that the program's own handler waits until the alert is kept."""
+_LEAVING = 0.02
+"""Seconds after which a signal is looked at again that came in the middle of our code."""
+_LOOKS = 50
+"""How often it is, at most."""
+_OURS = __name__.rpartition(".")[0] + "._"
+_WATCHING = _OURS + "watching"  # what it calls is the program's own
 
 
 class Watched(Protocol):
@@ -34,6 +42,9 @@ class Watched(Protocol):
 
     def stopped(self, signal_name: str, *, is_last: bool) -> None:
         """Note a signal; with `is_last` the process ends when this returns."""
+
+    def leave(self) -> None:
+        """Deliver what there is: a process ends to which the run was sent."""
 
     @property
     def is_own(self) -> bool:
@@ -52,11 +63,15 @@ class _Hook:
         self._previous = previous
         self._current = current
 
-    def _tell(self, error: BaseException | None, where: str, *, is_grave: bool) -> None:
+    def _tell(self, error: BaseException | None, where: str, *, is_grave: bool) -> bool:
+        """Tell of it, unless that was done; say whether it is told by now."""
         run = self._current()
-        if run is not None and isinstance(error, Exception) and not is_told(error):
+        if run is None or not isinstance(error, Exception):
+            return False
+        if not is_told(error):
             mark(error)
             run.stumbled(error, where, is_grave=is_grave)
+        return True
 
 
 class _MainHook(_Hook):
@@ -108,11 +123,29 @@ class _Exit(_Hook):
     """Notes the code that the program ends with, where it says so with ``sys.exit``."""
 
     code: object = None
+    main: FrameType | None = None
+    """Where the program began that said so."""
 
     def __call__(self, code: object = None, /) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self.code = code
+        self.note(code)
         self._previous(code)
+
+    def note(self, code: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.code, self.main = code, _outermost(sys._getframe())  # noqa: SLF001 - documented
+
+
+class _Quit(_Hook):
+    """Notes it where the program says so with ``exit`` or ``quit``."""
+
+    def __call__(self, code: object = None) -> None:
+        note = getattr(sys.exit, "note", None)
+        if note is not None:
+            note(code)
+        self._previous(code)
+
+    def __repr__(self) -> str:
+        return repr(self._previous)
 
 
 class _Unretrieved(logging.Filter):
@@ -128,10 +161,9 @@ class _Unretrieved(logging.Filter):
         """Let every record through."""
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and record.levelno >= logging.ERROR:
-            record.tocsin_told = True
             lines = str(record.msg).splitlines()
             what = lines[0] if lines else "in asyncio"
-            self._hook._tell(error, f" ({what})", is_grave=True)  # noqa: SLF001 - ours
+            record.tocsin_told = self._hook._tell(error, f" ({what})", is_grave=True)  # noqa: SLF001 - ours
         return True
 
 
@@ -141,6 +173,9 @@ def install(current: Current) -> None:
     _replace(threading, "excepthook", _ThreadHook, current)
     _replace(sys, "unraisablehook", _UnraisableHook, current)
     _replace(sys, "exit", _Exit, current)
+    if not is_interactive():  # at a prompt they are looked at, too
+        _replace(builtins, "exit", _Quit, current)
+        _replace(builtins, "quit", _Quit, current)
     asyncio_log = logging.getLogger("asyncio")
     if not any(getattr(one, "is_tocsin", False) for one in asyncio_log.filters):
         asyncio_log.addFilter(_Unretrieved(current))
@@ -156,20 +191,54 @@ def _replace(
     hook: type[_Hook],
     current: Current,
 ) -> None:
-    previous = getattr(module, name)
-    if not getattr(previous, "is_tocsin", False):
+    previous = getattr(module, name, None)  # `python -S` has no exit() and quit()
+    if previous is not None and not getattr(previous, "is_tocsin", False):
         setattr(module, name, hook(previous, current))
 
 
-def exit_code() -> object:
-    """Return what the program gave to ``sys.exit`` last; None if it did not."""
-    return getattr(sys.exit, "code", None)
+def what_ended_it() -> BaseException:
+    """Return what left the program, which is at its end: an exception, or its exit.
+
+    An exception gets here untold where the program put another ``sys.excepthook`` in the
+    place of ours.
+    """
+    if is_interactive():
+        return SystemExit()
+    error = getattr(sys, "last_value", None)
+    if isinstance(error, BaseException):
+        trace = error.__traceback__
+        if trace is not None and _was_left(trace.tb_frame):
+            return error
+    main = getattr(sys.exit, "main", None)
+    is_caught = main is not None and _has_returned(main)
+    return SystemExit(None if is_caught else getattr(sys.exit, "code", None))
 
 
 def forget_exit_code() -> None:
     """Forget it: the program goes on, since it caught its own exit."""
     if getattr(sys.exit, "code", None) is not None:
-        sys.exit.code = None  # type: ignore[attr-defined]
+        sys.exit.code = sys.exit.main = None  # type: ignore[attr-defined]
+
+
+def _outermost(frame: FrameType) -> FrameType | None:
+    """Return where the program began; None where that is no module, as in a server."""
+    while frame.f_back is not None:
+        frame = frame.f_back
+    is_main = frame.f_globals.get("__name__") == "runpy"  # as of `python -m`
+    return frame if is_main or frame.f_code.co_name == "<module>" else None
+
+
+def _was_left(frame: FrameType) -> bool:
+    """Say whether an exception left this frame, and with it the program."""
+    return _outermost(frame) is frame and not _has_returned(frame)
+
+
+def _has_returned(frame: FrameType) -> bool:
+    """Say whether a frame that is over came to its end: its last instruction says so."""
+    import opcode
+
+    code, last = frame.f_code.co_code, frame.f_lasti
+    return last >= 0 and opcode.opname[code[last]].startswith("RETURN")
 
 
 class _Signal:
@@ -182,6 +251,7 @@ class _Signal:
         self._previous = previous
         self._current = current
         self._is_ending = False
+        self._looks = 0
 
     @classmethod
     def install(cls, name: str, current: Current) -> None:
@@ -194,6 +264,8 @@ class _Signal:
             return
         if name == "SIGHUP" and callable(previous):
             return
+        if previous is signal.SIG_DFL and _is_caught(number):
+            return
         with contextlib.suppress(ValueError):  # only the main thread may
             signal.signal(number, cls(name, previous, current))
 
@@ -201,12 +273,26 @@ class _Signal:
         run = self._current()
         is_default = not callable(self._previous)
         if run is not None and run.is_own and not self._is_ending:
+            if is_default and self._looks < _LOOKS and _is_ours(frame):
+                self._look_again(number)
+                return
             self._is_ending = is_default
             self._tell(run, is_last=is_default)
         if callable(self._previous):
             self._previous(number, frame)
         else:
             signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _look_again(self, number: int) -> None:
+        """Let our own code come to its end first: whoever tells needs the locks it has."""
+        self._looks += 1
+        timer = threading.Timer(_LEAVING, os.kill, [os.getpid(), number])
+        timer.daemon = True
+        try:
+            timer.start()
+        except RuntimeError:  # the interpreter is shutting down
+            self._looks = _LOOKS
             os.kill(os.getpid(), number)
 
     def _tell(self, run: Watched, *, is_last: bool) -> None:
@@ -220,6 +306,28 @@ class _Signal:
             thread.start()
             # whatever hangs, the process must not outlive its grace time
             thread.join(_GRACE if is_last else _SUBMITTED)
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    """Say whether code of ours is under way there."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name == _WATCHING:
+            return False
+        if name.startswith(_OURS):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_caught(number: int) -> bool:
+    """Say whether something that is not Python handles a signal, as faulthandler does."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:  # no Linux
+        return False
+    _, _, rest = status.partition("SigCgt:")
+    return bool(rest) and bool(int(rest.split()[0], 16) >> (number - 1) & 1)
 
 
 def is_interactive() -> bool:
@@ -250,6 +358,25 @@ def _install_in_notebook(current: Current) -> None:
 
     after_cell.is_tocsin = True  # type: ignore[attr-defined]
     events.register("post_run_cell", after_cell)
+
+
+def watch_worker(run: Watched) -> None:
+    """Watch this process, if it is a child of multiprocessing to which a run was sent."""
+    process = sys.modules.get("multiprocessing.process")
+    util = sys.modules.get("multiprocessing.util")
+    if process is None or util is None:
+        return
+
+    def watch(run: Watched) -> None:
+        watch_child(lambda: run, run.leave)
+
+    is_made = getattr(process.current_process(), "_inheriting", False)
+    if is_made or process.parent_process():
+        watch(run)
+    if (
+        is_made
+    ):  # of what was sent; with a forkserver it forgets then what was to be done
+        util.register_after_fork(run, watch)
 
 
 def watch_child(current: Current, finish: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from tocsin import _hooks as hooks
 from tocsin import _places as places
 from tocsin._alert import (
     DEFAULT_WAIT_DURATION,
@@ -324,24 +325,30 @@ class Run:
         """Tell of the exception that ends the program."""
         if self._is_finished or (self._life is not None and self._life.ending):
             return
-        if self._life is None or self._pid != os.getpid():
-            if not is_told(error):
-                self.stumbled(error, "", is_grave=True)
-            return
-        self._pass_away(ending_of(error), is_told=is_told(error))
+        if self._life is not None and self._pid == os.getpid():
+            self._pass_away(ending_of(error), is_told=is_told(error))
+        elif not is_told(error):
+            self.stumbled(error, "", is_grave=True)
         mark(error)
 
     def stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
-        """Tell of an exception that nobody caught, while the program goes on."""
+        """Tell of an exception that nobody caught, while the program goes on.
+
+        It is printed already, so that nothing is where there are no channels.
+        """
         if self._is_finished or not isinstance(error, Exception):
             return
         try:
-            self.alert(
+            alert = Alert(
                 f"{name_of(self.origin)}: unhandled {type(error).__name__}{where}",
                 account(error),
                 AlertLevel.ERROR if is_grave else AlertLevel.WARN,
                 kind="crashed",
+                tags=self._tags,
+                url=self.url,
+                origin=self.origin,
             )
+            self._notifier.take(alert)
         except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
             _log.warning("an exception could not be told: %s", printed(ours))
 
@@ -354,6 +361,13 @@ class Run:
             self._end(ending, timeout=self._notifier.settings.flush_timeout)
         elif self._life is not None:
             self._life.ask(ending)
+
+    def leave(self) -> None:
+        """End this process' part of a run that another one started."""
+        self._end(
+            Ending(state=RunState.FINISHED),
+            timeout=self._notifier.settings.flush_timeout,
+        )
 
     def __enter__(self) -> Self:
         """Return the run."""
@@ -438,6 +452,7 @@ def attached(
             kind = DisabledRun if mode is Mode.DISABLED else Run
             notifier = notifier_for(origin, source or None, mode)
             known = _attached[whose] = kind(notifier, origin, tags, url=url)
+            hooks.watch_worker(known)
         return known
 
 

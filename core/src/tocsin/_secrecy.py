@@ -28,8 +28,9 @@ _FORMS = re.compile(
     | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*        # JSON web token
     | (?<=[Bb]earer\ )[\w.~+/=-]{8,}
     | (?<=[Bb]asic\ )[\w+/=-]{8,}
-    | (?:(?<=password=)|(?<=passwd=)|(?<=token=)|(?<=secret=)|(?<=api_key=)|(?<=apikey=))
-      [^\s&'",;]{4,}
+    | (?P<name>(?:password|passwd|token|secret|api_?key|access_?key)
+        (?:=|["']?\s*[:=]\s*(?P<quote>["'])))
+      (?:(?(quote)[^"'\n]|[^\s&'",;])){4,}
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -43,7 +44,11 @@ def blotted(text: str) -> str:
     token, or like a password in an address. It is a net with holes: what a program prints
     is its own.
     """
-    return _FORMS.sub("…", redact(text, _values(hash(tuple(os.environ.items())))))
+    return _FORMS.sub(_blot, redact(text, _values(hash(tuple(os.environ.items())))))
+
+
+def _blot(found: re.Match[str]) -> str:
+    return f"{found['name'] or ''}…"
 
 
 @functools.lru_cache(maxsize=1)

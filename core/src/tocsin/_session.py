@@ -28,6 +28,7 @@ from tocsin._mode import Mode
 from tocsin._notifier import Notifier
 from tocsin._run import DisabledRun, Run, notifier_for
 from tocsin._settings import Settings
+from tocsin._told import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -391,5 +392,9 @@ def _finish_current() -> None:
     """Finish the run of a script that did not."""
     run = current()
     if run is not None:
-        ending = ending_of(SystemExit(hooks.exit_code()))
-        run._end(ending, timeout=run._notifier.settings.flush_timeout)  # noqa: SLF001 - ours
+        error = hooks.what_ended_it()
+        run._end(  # noqa: SLF001 - ours
+            ending_of(error),
+            timeout=run._notifier.settings.flush_timeout,  # noqa: SLF001 - ours
+            is_told=is_told(error),
+        )
