@@ -11,7 +11,7 @@ import tocsin
 from tocsin import Change, Ending, Origin, RunState
 from tocsin import _processes as processes
 from tocsin._ending import GATHER
-from tocsin._life import Life
+from tocsin._life import Life, Supervised
 from tocsin._listener import Listener
 from tocsin._listening import Listening
 from tocsin._run_record import RunRecord
@@ -35,7 +35,6 @@ class Lives:
             "tags": (),
             "url": "",
             "stall_after": 0.0,
-            "is_supervised": False,
             "is_interactive": False,
             "listening": None,
             "ticks": lambda: self._ticks,
@@ -291,7 +290,7 @@ def test_who_is_alone_waits_for_nobody(lives, world):
     life = lives.make()
     life.end(Ending(state="failed"))
     assert life.gathers_until == 0
-    supervised = lives.make(is_supervised=True)
+    supervised = lives.make(supervisor=Supervised("r1", 0))
     supervised.end(Ending(state="failed"))
     assert supervised.gathers_until > 0
     world(1)

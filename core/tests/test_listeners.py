@@ -79,7 +79,7 @@ def run_with(inbox):
             notifier,
             notifier.placed(Origin(run="r1", run_name="owl", project="mnist")),
             *((), "", None, 0.0),
-            is_supervised=False,
+            supervisor=None,
             is_resumed=False,
         )
         runs.append(run)

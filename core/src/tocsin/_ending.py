@@ -81,6 +81,8 @@ class Ending:
     """The last ones."""
     is_alone: bool = True
     """Nobody else can have something to add: no other ranks, no supervisor."""
+    is_last: bool = False
+    """Nobody can have something to add any more."""
 
     @property
     def is_bad(self) -> bool:

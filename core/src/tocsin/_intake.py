@@ -338,7 +338,7 @@ def _suppressed(until: float, count: int) -> Suppressed:
 def _held(plan: tuple[Route, ...], alert: Alert, now: float) -> tuple[Route, ...]:
     """Return the plan of an alert that waits for what other witnesses of an end know."""
     ending = alert.ending
-    if ending is None or ending.is_alone or not ending.is_bad:
+    if ending is None or ending.is_alone or ending.is_last or not ending.is_bad:
         return plan
     return tuple(
         attrs.evolve(route, not_before=max(route.not_before, now + GATHER))

@@ -43,6 +43,14 @@ _JUMP = 60.0
 _log = logging.getLogger("tocsin")
 
 
+@attrs.frozen
+class Supervised:
+    """By whom a program is watched from outside: a run, and its process."""
+
+    run: str
+    pid: int
+
+
 class Life:
     """The heartbeats of one run in the process that started it, and its end.
 
@@ -56,11 +64,12 @@ class Life:
         origin: Origin,
         *,
         tags: Iterable[str],
-        url: str,
-        stall_after: float,
-        is_supervised: bool,
-        is_interactive: bool,
-        listening: Listening | None,
+        url: str = "",
+        stall_after: float = 0.0,
+        supervisor: Supervised | None = None,
+        is_supervisor: bool = False,
+        is_interactive: bool = False,
+        listening: Listening | None = None,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notifier = notifier
@@ -70,8 +79,9 @@ class Life:
         self._listening = listening
         now = notifier.now()
         is_ranked = origin.rank is not None and places.world_size() != 1
-        self._is_ranked = is_ranked
-        self._is_alone = not is_ranked and not is_supervised
+        self._is_ranked = is_ranked and not is_supervisor
+        self._is_alone = not is_ranked and supervisor is None
+        self._supervisor = supervisor
         self._lock = threading.RLock()
         self._main_thread = threading.main_thread().ident or 0
         self._record = RunRecord(
@@ -80,6 +90,8 @@ class Life:
             beat_at=now,
             progress_at=now,
             tags=tuple(tags),
+            is_supervisor=is_supervisor,
+            under=supervisor.run if supervisor else "",
             pid=os.getpid(),
             place=processes.place(),
             born=processes.born(os.getpid()),
@@ -300,7 +312,8 @@ class Life:
             self._record = attrs.evolve(self._record, ending=ending)
         if ending.is_bad and not is_told:
             self._tell(ending)
-        for step in (self._put, self._tell_finished, self._look_if_bad):
+        steps = (self._put, self._look_if_bad if ending.is_bad else self._tell_finished)
+        for step in steps[:1] if is_told else steps:
             try:
                 step()
             except StoreError as error:
@@ -363,8 +376,13 @@ class Life:
     def wait_for_others(self) -> None:
         """Let the other witnesses of the end say what they know, before it is sent."""
         remaining = self.gathers_until - self._ticks()
-        if remaining > 0:
+        if remaining > 0 and not self._is_left_to_supervisor():
             threading.Event().wait(remaining)
+
+    def _is_left_to_supervisor(self) -> bool:
+        """Whether one waits for this very process, and sends what it leaves."""
+        one = self._supervisor
+        return one is not None and not self._is_ranked and processes.exists(one.pid)
 
 
 def tell(notifier: Notifier, findings: Iterable[Finding], at: float | None) -> None:

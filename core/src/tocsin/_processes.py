@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -38,8 +39,23 @@ def is_there(pid: int, at_place: str, its_birth: str) -> bool:
     return bool(its_birth) and at_place == place() and born(pid) == its_birth
 
 
+def exists(pid: int) -> bool:
+    """Say whether there is a process of this pid here, one that has ended or not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
 def is_gone(pid: int, at_place: str, its_birth: str) -> bool:
     """Say whether a process is surely not there any more; False where that is unknown."""
     if not (at_place and its_birth) or at_place != place():
         return False
+    if not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110 - a str
+        return not exists(
+            pid
+        )  # what is somebody else's may be hidden (proc(5): hidepid)
     return born(pid) != its_birth

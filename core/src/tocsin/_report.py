@@ -14,6 +14,8 @@ from tocsin._ending import KINDS, LEVELS, Ending, RunState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+_TRACEBACK = "Traceback (most recent call last):\n"
+
 END = "end of run"
 """The key of the alerts that tell of an end: all ranks and witnesses share it."""
 
@@ -202,8 +204,10 @@ def _paragraphs(
         yield next(filter(None, map(_trace, witnesses)), "")
     if len(set(ranks)) > 1:
         yield "\n".join(_by_rank(witnesses))
-    if ending.output:
-        lines = ending.output.rstrip().splitlines()
+    output = ending.output
+    if ending.traceback:  # it is told already
+        output = output.partition(_TRACEBACK)[0]
+    if lines := output.rstrip().splitlines():
         yield "Last output:\n" + "\n".join(lines[-MAX_OUTPUT_LINES:])
 
 

@@ -42,6 +42,8 @@ class RunRecord:
     """When it last logged metrics, or started."""
     is_supervisor: bool = False
     tags: tuple[str, ...] = attrs.field(default=(), converter=_words)
+    under: str = ""
+    """The run of the supervisor that watches it, if one does."""
     pid: int = attrs.field(default=0, converter=int)
     place: str = ""
     """Where the pid means something; see `tocsin._processes.place`."""
@@ -130,6 +132,6 @@ def decoded(rows: Iterable[tuple[str, float | None]]) -> list[RunRecord]:
     for text, lost_at in rows:
         try:
             records.append(decode(text, lost_at))
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ArithmeticError, ValueError, TypeError, AttributeError, RecursionError):
             continue  # somebody else's, or torn
     return sorted(records, key=lambda record: record.started_at)

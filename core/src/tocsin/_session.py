@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import inspect
 import logging
@@ -20,9 +21,9 @@ from tocsin import _places as places
 from tocsin import _processes as processes
 from tocsin._alert import Origin
 from tocsin._ending import RunState
-from tocsin._errors import ConfigError
+from tocsin._errors import ConfigError, StoreError
 from tocsin._failure import ending_of
-from tocsin._life import Life
+from tocsin._life import Life, Supervised
 from tocsin._listening import Listening
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
@@ -100,13 +101,13 @@ def init(
     global _current  # noqa: PLW0603 - there is one in a process
     chosen = Mode.parse(mode)
     wish = _resume(resume)
-    is_supervised = bool(os.environ.get("TOCSIN_SUPERVISOR"))
+    supervisor = _supervisor()
     own, file = _told_apart(config)
     origin = Origin(
         project=project,
         team=team,
         group=group,
-        run=id or _given_id(),
+        run=id or (supervisor.run if supervisor else ""),
         run_name=name,
         job=job or places.job(),
         host=places.host(),
@@ -128,7 +129,7 @@ def init(
             url,
             own,
             _seconds(stall_after, notifier.settings.stall_after),
-            is_supervised=is_supervised,
+            supervisor=supervisor,
             is_resumed=wish != "never" and bool(id or wish == "auto"),
         )
     with _lock:
@@ -208,9 +209,11 @@ def _unfinished(notifier: Notifier, origin: Origin) -> str:
     return ""
 
 
-def _given_id() -> str:
-    """Return the id that a supervisor gave; what this program starts has its own."""
-    return os.environ.pop("TOCSIN_RUN_ID", "")
+def _supervisor() -> Supervised | None:
+    """Return who watches this program; what this one starts is not watched itself."""
+    run = os.environ.pop("TOCSIN_RUN_ID", "")
+    pid = os.environ.get("TOCSIN_SUPERVISOR", "")
+    return Supervised(run, int(pid)) if run and pid.isdecimal() else None
 
 
 def _shared_id(origin: Origin) -> str:
@@ -245,7 +248,7 @@ def _living(  # noqa: PLR0917 - what a run is made of
     config: Mapping[str, object] | None,
     stall_after: float,
     *,
-    is_supervised: bool,
+    supervisor: Supervised | None,
     is_resumed: bool,
 ) -> Run:
     listening = _listening(notifier, origin)
@@ -255,12 +258,15 @@ def _living(  # noqa: PLR0917 - what a run is made of
         tags=tags,
         url=url,
         stall_after=stall_after,
-        is_supervised=is_supervised,
+        supervisor=supervisor,
         is_interactive=hooks.is_interactive(),
         listening=listening,
     )
     if is_resumed:
         life.resume()
+    if supervisor is not None:  # who watches is to know it, however soon it ends
+        with contextlib.suppress(StoreError):
+            life.tick()
     notifier.chores.append(life.tick)
     return Run(notifier, origin, tags, url=url, config=config, life=life)
 

@@ -86,8 +86,14 @@ class Watcher:
         self, records: Iterable[RunRecord], now: float, ticks: float
     ) -> list[Finding]:
         """Return what is new. `now` is the time, `ticks` a clock that never jumps."""
+        records = list(records)
+        watched = {one.under for one in records if one.ending is None}
         return [
-            finding for record in records for finding in self._about(record, now, ticks)
+            finding
+            for record in records
+            # what a supervisor watches is told of, and not the supervisor
+            if not (record.is_supervisor and record.run in watched)
+            for finding in self._about(record, now, ticks)
         ]
 
     def _about(self, record: RunRecord, now: float, ticks: float) -> Iterator[Finding]:

@@ -34,6 +34,16 @@ def _no_core(tmp_path, monkeypatch):
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
+@pytest.fixture(autouse=True)
+def _hears_all(request):
+    """Ada wants to hear of what finished, too."""
+    if "post" not in request.fixturenames:
+        return
+    config = Path(request.getfixturevalue("post").config)
+    text = config.read_text().replace("channels =", 'kinds = ["*"]\nchannels =', 1)
+    config.write_text(text)
+
+
 @pytest.fixture
 def process():
     """As everywhere, and for bytes too."""
@@ -864,3 +874,72 @@ def test_a_store_that_is_damaged(run, post, tmp_path):
 def test_what_a_command_is_called(command, name):
     """People call it by its script, its module, or its program."""
     assert called(command.split()) == name
+
+
+# --- a command that knows of Tocsin
+
+
+OWL = """
+import os, sys, tocsin
+run = tocsin.init("mnist", name="owl", tags=["night"])
+run.log({"loss": 0.5}, step=7)
+print("epoch 3", flush=True)
+"""
+
+
+def runs(process):
+    listed, _ = process("runs", "--json").communicate(timeout=PATIENCE)
+    return [json.loads(line) for line in listed.splitlines()]
+
+
+def test_an_exception_is_told_with_what_the_supervisor_knows(run, post, process):
+    """One alert: the program's exception and metrics, the supervisor's output and code."""
+    status, _, _ = run("--", *python(OWL + "1 / 0"))
+
+    assert status == 1
+    (told,) = post.messages
+    assert "owl failed: ZeroDivisionError: division by zero" in told["parts"]["title"]
+    assert "Last output:\nepoch 3" in told["text"]
+    assert told["text"].count("ZeroDivisionError") == 2  # the title's, and the text's
+    assert {one["state"] for one in runs(process)} == {"failed"}
+
+
+def test_an_end_without_a_word_is_told_in_the_program_s_name(run, post, process):
+    """What the program said of itself before is known: its name, its last metrics."""
+    run("--", *python(OWL + "os._exit(3)"))
+
+    (told,) = post.messages
+    assert "owl failed: exit code 3" in told["parts"]["title"]
+    assert {(one["state"], one["is_lost"]) for one in runs(process)} == {
+        ("failed", False)
+    }
+
+
+def test_both_finish(run, post):
+    """That it finished is told once."""
+    run("--", *python(OWL))
+
+    assert titles(post) == ["INFO: owl finished"]
+
+
+def test_a_time_limit_is_told_as_the_reason(run, post):
+    """The program is asked to end, and tells so; why, the supervisor knows."""
+    status, _, _ = run(
+        "--timeout", "3s", "--", *python(OWL + "import time; time.sleep(60)")
+    )
+
+    assert status == 124
+    (title,) = titles(post)
+    assert title == "ERROR: owl was killed by SIGTERM: time limit of 3.0 s"
+
+
+def test_what_a_program_starts_is_not_supervised(run, post):
+    """A program that the command starts is a run of its own, with its own end."""
+    inner = "import tocsin; tocsin.init(name='inner'); 1 / 0"
+    outer = f"import subprocess; subprocess.run([sys.executable, '-c', {inner!r}])"
+    run("--", *python(OWL + outer))
+
+    assert sorted(titles(post)) == [
+        "ERROR: inner failed: ZeroDivisionError: division by zero",
+        "INFO: owl finished",
+    ]

@@ -10,19 +10,22 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._alert import RESOLVED, Alert
+from tocsin._ending import GATHER, RunState
+from tocsin._life import Life
 from tocsin._mode import Mode
 from tocsin._report import MAX_OUTPUT_LINES, alert_of, lasted
-from tocsin._results import Admitted, Deferred, Refused
+from tocsin._results import Admitted, Deferred, Disabled, Refused
 from tocsin._store import Status
 from tocsin._terminal import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tocsin._alert import Origin
     from tocsin._ending import Ending
     from tocsin._notifier import Notifier
     from tocsin._results import Result
+    from tocsin._run_record import RunRecord
     from tocsin._store import DeliveryRecord, Record
 
 LEASE_PATIENCE = 35.0
@@ -58,9 +61,14 @@ class Reporter:
         self._notifier = notifier
         self._origin = notifier.placed(origin)
         self._tags = tuple(tags)
+        self._life = Life(notifier, self._origin, tags=self._tags, is_supervisor=True)
+        if notifier.mode is not Mode.DISABLED:
+            notifier.chores.append(self._life.tick)
+            notifier.start()
         self._hurries = hurries
         self._began = notifier.now()
         self._stalled = ""
+        self._runs = {self._origin.run}
 
     @property
     def name(self) -> str:
@@ -108,19 +116,60 @@ class Reporter:
 
         Returns what people should know of that, in a line, or nothing.
         """
+        if self._notifier.mode is Mode.DISABLED:
+            return ""
         try:
-            return self._delivered(self._notifier.notify(self._end(ending)))
+            told = self._members()
+            self._life.end(ending, is_told=True)
+            result = self._tell(ending, told)
+            self._end(told, ending)
+            return self._delivered(result)
         except Exception as error:  # noqa: BLE001 - the command's exit code matters more
             return f"how {self.name} ended may not be told: {error}"
         finally:
             self._notifier.close(0 if self._hurries() & _HURRIES else _SLICE)
 
-    def _end(self, ending: Ending) -> Alert:
-        """Return the alert; whoever has no channel sees it, when it is bad."""
-        alert = alert_of(ending, self._origin, self._notifier.now(), tags=self._tags)
+    def _end(self, members: Iterable[RunRecord], ending: Ending) -> None:
+        """Write down how those ended that could not do so, before a watcher misses them."""
+        for record in members:
+            if record.ending is None:
+                now = self._notifier.now()
+                whole = attrs.evolve(record, ending=ending, beat_at=now)
+                self._notifier.state.put_run(whole, now)
+
+    def _tell(self, ending: Ending, told: Sequence[RunRecord]) -> Result:
+        """Raise the alert; whoever has no channel sees it, when it is bad."""
+        alert = self._alert(ending, told)
+        is_told = any(one.state is RunState.FINISHED for one in told)
+        is_wanted = not is_told and self._notifier.intake.is_wanted(alert)
+        if not ending.is_bad and not is_wanted:
+            return Disabled()
         if not self._notifier.settings.channels and ending.is_bad:
             self._echo(alert)
-        return alert
+        return self._notifier.take(alert)
+
+    def _alert(self, ending: Ending, told: Sequence[RunRecord]) -> Alert:
+        """Return the alert, in the name of the run that the command itself started."""
+        origin, tags = self._origin, self._tags
+        if told:
+            record = told[-1]
+            ranks = {one.origin.rank for one in told}
+            origin = attrs.evolve(
+                record.origin,
+                run_name=record.origin.run_name or origin.run_name,
+                rank=None if len(ranks) > 1 else record.origin.rank,
+            )
+            tags = tuple(dict.fromkeys([*tags, *record.tags]))
+            if not record.ending:
+                ending = attrs.evolve(ending, metrics=record.metrics)
+        is_last = self._origin.rank is None
+        ending = attrs.evolve(ending, is_alone=False, is_last=is_last)
+        return alert_of(ending, origin, self._notifier.now(), tags=tags)
+
+    def _members(self) -> list[RunRecord]:
+        """Return what the command's own runs left, the newest last."""
+        own = self._origin.run
+        return [one for one in self._notifier.runs() if one.under == own]
 
     def _echo(self, alert: Alert) -> None:
         if self._notifier.mode is not Mode.DISABLED:
@@ -150,6 +199,7 @@ class Reporter:
 
     def _await_leases(self, own: str) -> None:
         """Deliver what the command had in hand when it died, once that is free."""
+        self._runs = {self._origin.run, *(one.run for one in self._members())}
         until = self._notifier.now() + LEASE_PATIENCE
         while not self._hurries() & _HURRIES:
             now = self._notifier.now()
@@ -159,11 +209,17 @@ class Reporter:
             time.sleep(_SLICE)
 
     def _leases(self, own: str) -> Iterator[float]:
-        """Return when deliveries of this run that were begun may be taken up again."""
+        """Return when deliveries of this run may be taken up again.
+
+        They were begun, or wait for what other witnesses of an end know.
+        """
+        soon = self._notifier.now() + 2 * GATHER
         for record in self._left():
             for delivery in _pending(record):
-                if record.alert.id != own and delivery.attempts and delivery.due_at:
-                    yield delivery.due_at.timestamp()
+                due = delivery.due_at.timestamp() if delivery.due_at else 0.0
+                is_held = not delivery.attempts and due <= soon
+                if record.alert.id != own and (delivery.attempts or is_held):
+                    yield due
 
     def _left(self) -> Iterator[Record]:
         history = self._notifier.store().history(limit=_LOOKED_AT)
@@ -172,7 +228,7 @@ class Reporter:
     def _is_ours(self, record: Record) -> bool:
         origin, at = record.alert.origin, record.alert.created_at
         if origin.run:
-            return origin.run == self._origin.run
+            return origin.run in self._runs
         is_later = at is not None and at.timestamp() >= self._began
         return is_later and origin.host == self._origin.host
 
