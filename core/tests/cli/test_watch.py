@@ -125,7 +125,7 @@ def test_all_is_well(cli, put, post):
 
 def test_quiet(cli, put, process, post):
     """With --quiet it says what it found, and not that it watches."""
-    put(ago=400)
+    put(pid=os.getpid(), place=processes.place(), born="1")
 
     watching = process("-q", "watch", "--every", "0.05")
     assert watching.stdout.readline().startswith("owl r1 (n0) is gone")
