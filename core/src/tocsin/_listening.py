@@ -42,7 +42,7 @@ class Listening:
         return bool(self._listeners)
 
     def offer(self, change: Change) -> None:
-        """Have the listeners hear of a change; it costs the caller a microsecond."""
+        """Have the listeners hear of a change; it costs the caller microseconds."""
         with self._changed:
             if len(self._waiting) >= MAX_WAITING:
                 self.dropped += 1

@@ -325,7 +325,11 @@ def process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def process(*args: object, **options: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tocsin", *map(str, args)]
         pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-        one = subprocess.Popen(command, text=True, **{**pipes, **options})
+        # readline tells children of this process, and not Python, how wide a screen is
+        environment = {"env": {**os.environ}}
+        one = subprocess.Popen(
+            command, text=True, **{**pipes, **environment, **options}
+        )
         started.append(one)
         return one
 
