@@ -108,8 +108,9 @@ class Ended:
 
 
 def start(place: Place, row: Row, **environment: str) -> subprocess.Popen[str]:
-    (place.path / "here.py").write_text(HERE)
-    (place.path / "train.py").write_text(row.program)
+    for name, text in (("here.py", HERE), ("train.py", row.program)):
+        if not (place.path / name).exists():  # others may just be reading it
+            (place.path / name).write_text(text)
     process = subprocess.Popen(
         [sys.executable, *row.words],
         env=place.environment | dict(row.environment) | environment,
