@@ -23,10 +23,8 @@ _GRACE = 10.0
 """Seconds at most that a signal is kept from ending the process."""
 _SUBMITTED = 0.5
 """Seconds at most that the program's own handler waits until the alert is kept."""
-_LEAVING = 0.02
-"""Seconds after which a signal is looked at again that came in the middle of our code."""
-_LOOKS = 50
-"""How often it is, at most."""
+_LEAVING = 1.0
+"""Seconds at most that a signal waits for our own code, in whose middle it came."""
 _OURS = __name__.rpartition(".")[0] + "._"
 _WATCHING = _OURS + "watching"  # what it calls is the program's own
 
@@ -251,7 +249,7 @@ class _Signal:
         self._previous = previous
         self._current = current
         self._is_ending = False
-        self._looks = 0
+        self._is_put_off = False
 
     @classmethod
     def install(cls, name: str, current: Current) -> None:
@@ -273,8 +271,9 @@ class _Signal:
         run = self._current()
         is_default = not callable(self._previous)
         if run is not None and run.is_own and not self._is_ending:
-            if is_default and self._looks < _LOOKS and _is_ours(frame):
-                self._look_again(number)
+            ours = None if self._is_put_off or not is_default else _ours(frame)
+            if ours is not None:
+                self._put_off(number, ours)
                 return
             self._is_ending = is_default
             self._tell(run, is_last=is_default)
@@ -284,15 +283,18 @@ class _Signal:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    def _look_again(self, number: int) -> None:
+    def _put_off(self, number: int, ours: FrameType) -> None:
         """Let our own code come to its end first: whoever tells needs the locks it has."""
-        self._looks += 1
-        timer = threading.Timer(_LEAVING, os.kill, [os.getpid(), number])
+        self._is_put_off = True
+        _once_left(ours, lambda: self(number, None))
+        timer = threading.Timer(_LEAVING, self._insist, [number])
         timer.daemon = True
-        try:
+        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
             timer.start()
-        except RuntimeError:  # the interpreter is shutting down
-            self._looks = _LOOKS
+
+    def _insist(self, number: int) -> None:
+        """Do not wait for code that waits itself."""
+        if not self._is_ending:
             os.kill(os.getpid(), number)
 
     def _tell(self, run: Watched, *, is_last: bool) -> None:
@@ -308,16 +310,31 @@ class _Signal:
             thread.join(_GRACE if is_last else _SUBMITTED)
 
 
-def _is_ours(frame: FrameType | None) -> bool:
-    """Say whether code of ours is under way there."""
+def _ours(frame: FrameType | None) -> FrameType | None:
+    """Return where our code begins that is under way there; None if none is."""
+    found = None
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
         if name == _WATCHING:
-            return False
+            return found
         if name.startswith(_OURS):
-            return True
+            found = frame
         frame = frame.f_back
-    return False
+    return found
+
+
+def _once_left(frame: FrameType, then: Callable[[], None]) -> None:
+    """Call something as soon as a frame, that is under way in this thread, comes to its end."""
+    previous = sys.gettrace()
+
+    def see(_: FrameType, event: str, __: object) -> Callable[..., object]:
+        if event == "return":
+            sys.settrace(previous)
+            then()
+        return see
+
+    frame.f_trace, frame.f_trace_lines = see, False
+    sys.settrace(lambda *_: None)
 
 
 def _is_caught(number: int) -> bool:
