@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin._supervisor import _oom as oom
+from tocsin import _oom as oom
 
 V1 = "9:name=systemd:/\n4:memory:/slurm/uid_1/job_2\n1:cpu,cpuacct:/\n0::/\n"
 V2 = "0::/user.slice/user-1000.slice/session-1.scope\n"

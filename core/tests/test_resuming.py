@@ -147,7 +147,7 @@ def test_goes_on_since(known, start):
     run = start(id="one")
     run._life.tick()
 
-    (record,) = run._notifier.runs()
+    (record,) = run._notifier.state.known_runs()
     assert (record.started_at, record.state) == (NOW, RunState.RUNNING)
 
 

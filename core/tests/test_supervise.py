@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tocsin._ending import RunState
+from tocsin._oom import Victims
 from tocsin._supervisor import _descendants as tree
 from tocsin._supervisor._command import (
     Change,
@@ -19,7 +20,6 @@ from tocsin._supervisor._command import (
     not_started,
     outcome,
 )
-from tocsin._supervisor._oom import Victims
 
 DUMPED = 0x80
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from tocsin._alert import RESOLVED
+from tocsin._alert import RESOLVED, new_id
 from tocsin._attachment import copy_all
 from tocsin._ending import GATHER
 from tocsin._errors import StoreBusy, StoreError, StoreFull
@@ -47,7 +47,7 @@ class Intake:
 
     `store` opens the store within so many seconds; `on_kept` is called after each alert
     that there is something to deliver of; `waiter` makes what waits for an alert's
-    deliveries.
+    deliveries; `clock` gives seconds since the epoch.
     """
 
     def __init__(
@@ -58,8 +58,10 @@ class Intake:
         state: State,
         on_kept: Callable[[], None],
         waiter: Callable[[str], Wait],
+        clock: Callable[[], float],
     ) -> None:
         self.gate = Gate()
+        self._clock = clock
         self._state = state
         self._settings = settings
         self._store = store
@@ -92,6 +94,16 @@ class Intake:
         key, level = known
         suppressed = self.gate.suppress(key, level, wait_duration, now)
         return None if suppressed is None else _suppressed(*suppressed)
+
+    def receive(self, alert: Alert) -> Result:
+        """Take an alert whose origin is whole and was checked, with whatever else it lacks."""
+        now = self._clock()
+        here = attrs.evolve(
+            alert,
+            id=alert.id or new_id(),
+            created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
+        )
+        return self.take(here, now, is_new=not alert.id)
 
     def is_wanted(self, alert: Alert) -> bool:
         """Say whether an alert goes anywhere."""

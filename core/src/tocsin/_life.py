@@ -20,6 +20,7 @@ from tocsin._ending import GATHER, Ending, RunState
 from tocsin._errors import StoreError
 from tocsin._failure import stack_of
 from tocsin._listener import Change
+from tocsin._oom import Count
 from tocsin._report import alert_of, lasted
 from tocsin._run_record import RunRecord
 from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher, heartbeat
@@ -102,6 +103,7 @@ class Life:
         self._beat = -math.inf
         self._peers_at = self._began + self._turn()
         self._watcher = Watcher(notifier.settings.lost_after)
+        self._count = Count() if self._is_ranked else None
         self._stalled: Alert | None = None
         self._asked: Ending | None = None
         self.metrics: dict[str, object] = {}
@@ -277,7 +279,19 @@ class Life:
     def _found_of_peers(self) -> list[Finding]:
         now = self._now()
         found = self._watcher.look(self._peers(now), now, self._ticks())
-        return [one for one in found if one.found in {Found.GONE, Found.BACK}]
+        return [
+            self._explained(one)
+            for one in found
+            if one.found in {Found.GONE, Found.BACK}
+        ]
+
+    def _explained(self, finding: Finding) -> Finding:
+        """Add what this machine knows of a rank that is gone from it."""
+        victims = self._count.victims() if self._count is not None else None
+        is_here = finding.record.place == self._record.place
+        if victims is None or not victims.count or not is_here:
+            return finding
+        return attrs.evolve(finding, reason=f"{finding.reason}; {victims}")
 
     def _peers(self, now: float) -> list[RunRecord]:
         own = self._record
@@ -305,6 +319,8 @@ class Life:
             if self.ending is not None:
                 return
             ending = self._completed(ending)
+            if self._is_interactive and ending.signal:
+                is_told = True  # whoever sits there has closed it
             if self._asked is not None:
                 is_told = True
                 if not ending.reason:
@@ -366,7 +382,7 @@ class Life:
             tell(self._notifier, self._found_of_peers(), at=None)
 
     def _take(self, alert: Alert) -> None:
-        self._notifier.take(alert)
+        self._notifier.intake.receive(alert)
 
     def listen_to_the_end(self, deadline: float) -> None:
         """Give listeners their time to hear of the end."""
@@ -396,7 +412,7 @@ def tell(notifier: Notifier, findings: Iterable[Finding], at: float | None) -> N
     """
     for finding in findings:
         since = finding.record.beat_at if at is None else at
-        notifier.take(watcher.told(finding, since))
+        notifier.intake.receive(watcher.told(finding, since))
         if finding.found in {Found.GONE, Found.BACK}:
             lost_at = notifier.now() if finding.found is Found.GONE else None
             notifier.state.note_lost(finding.record, lost_at, notifier.now())

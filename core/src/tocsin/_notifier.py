@@ -10,13 +10,11 @@ import sys
 import threading
 import time
 import weakref
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import attrs
 
 from tocsin import _places as places
-from tocsin._alert import new_id
 from tocsin._courier import Courier
 from tocsin._errors import StoreBusy, StoreError
 from tocsin._intake import Intake
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
     from tocsin._alert import Alert, Origin
     from tocsin._results import Result
-    from tocsin._run_record import RunRecord
     from tocsin._settings import Settings
     from tocsin._store import DeliveryRecord, SuppressedKey
     from tocsin._store.sqlite import SqliteStore
@@ -86,6 +83,7 @@ class Notifier:
             state=self.state,
             on_kept=self._note_kept,
             waiter=self._waiter,
+            clock=clock,
         )
         self._begin()
         _notifiers.add(self)
@@ -188,19 +186,7 @@ class Notifier:
             return Disabled()
         origin = self.placed(alert.origin, team=team, project=project)
         self.settings.check(origin)
-        return self.take(attrs.evolve(alert, origin=origin))
-
-    def take(self, alert: Alert) -> Result:
-        """Raise an alert whose origin is whole and was checked; it never raises."""
-        if self.mode is Mode.DISABLED:
-            return Disabled()
-        now = self._clock()
-        here = attrs.evolve(
-            alert,
-            id=alert.id or new_id(),
-            created_at=alert.created_at or datetime.fromtimestamp(now, UTC),
-        )
-        return self.intake.take(here, now, is_new=not alert.id)
+        return self.intake.receive(attrs.evolve(alert, origin=origin))
 
     def placed(self, origin: Origin, *, team: str = "", project: str = "") -> Origin:
         """Return the origin with the user, the host and what else is given filled in."""
@@ -215,12 +201,6 @@ class Notifier:
     def now(self) -> float:
         """Return the time by this notifier's clock."""
         return self._clock()
-
-    def runs(self) -> list[RunRecord]:
-        """Return what is known of runs, those that started first first."""
-        if self.mode is Mode.DISABLED:
-            return []
-        return self._quietly(lambda: self.state.runs(self._clock())) or []
 
     def _note_kept(self) -> None:
         if not self._courier.has_started:

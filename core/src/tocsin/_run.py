@@ -348,7 +348,7 @@ class Run:
                 url=self.url,
                 origin=self.origin,
             )
-            self._notifier.take(alert)
+            self._notifier.intake.receive(alert)
         except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
             _log.warning("an exception could not be told: %s", printed(ours))
 

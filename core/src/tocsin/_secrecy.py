@@ -10,15 +10,13 @@ from tocsin._secret import redact
 
 _SHORTEST = 8  # characters: what is shorter is no secret, and may be any word
 
-_NAMES = re.compile(
+_NAMES = (
     r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|WEBHOOK"
-    r"|_KEY$|_DSN$|DATABASE_URL$",
-    re.IGNORECASE,
+    r"|_KEY$|_DSN$|DATABASE_URL$"
 )
-"""Of environment variables that hold one."""
+"""Of environment variables that hold one, whatever their case."""
 
-_FORMS = re.compile(
-    r"""
+_FORMS = r"""
       (?<=://)[^/\s:@]+:[^/\s@]+(?=@)           # user:password of a URL
     | (?<=/services/)T\w+/B\w+/\w+              # of a webhook's address
     | (?<=/api/webhooks/)\d+/[\w-]+
@@ -31,10 +29,8 @@ _FORMS = re.compile(
     | (?P<name>(?:password|passwd|token|secret|api_?key|access_?key)
         (?:=|["']?\s*[:=]\s*(?P<quote>["'])))
       (?:(?(quote)[^"'\n]|[^\s&'",;])){4,}
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-"""What looks like one wherever it stands."""
+"""
+"""What looks like one wherever it stands, whatever its case."""
 
 
 def blotted(text: str) -> str:
@@ -44,7 +40,12 @@ def blotted(text: str) -> str:
     token, or like a password in an address. It is a net with holes: what a program prints
     is its own.
     """
-    return _FORMS.sub(_blot, redact(text, _values(hash(tuple(os.environ.items())))))
+    return _forms().sub(_blot, redact(text, _values(hash(tuple(os.environ.items())))))
+
+
+@functools.cache
+def _forms() -> re.Pattern[str]:  # it takes a while, and mostly nothing fails
+    return re.compile(_FORMS, re.VERBOSE | re.IGNORECASE)
 
 
 def _blot(found: re.Match[str]) -> str:
@@ -57,5 +58,5 @@ def _values(_: int) -> list[str]:
     return [
         value
         for name, value in os.environ.items()
-        if len(value) >= _SHORTEST and _NAMES.search(name)
+        if len(value) >= _SHORTEST and re.search(_NAMES, name, re.IGNORECASE)
     ]

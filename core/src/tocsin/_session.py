@@ -101,13 +101,13 @@ def init(
     global _current  # noqa: PLW0603 - there is one in a process
     chosen = Mode.parse(mode)
     wish = _resume(resume)
-    supervisor = _supervisor()
+    given, supervisor = _given()
     own, file = _told_apart(config)
     origin = Origin(
         project=project,
         team=team,
         group=group,
-        run=id or (supervisor.run if supervisor else ""),
+        run=id or given,
         run_name=name,
         job=job or places.job(),
         host=places.host(),
@@ -189,7 +189,7 @@ def _is_known(notifier: Notifier, origin: Origin, wish: str) -> bool:
         record.run == origin.run
         and not record.is_supervisor
         and (wish == "must" or record.origin.rank == origin.rank)
-        for record in notifier.runs()
+        for record in notifier.state.known_runs()
     )
 
 
@@ -197,7 +197,7 @@ def _unfinished(notifier: Notifier, origin: Origin) -> str:
     """Return the id of the last run like this one that did not finish, and is not there."""
     alike = [
         record
-        for record in notifier.runs()
+        for record in notifier.state.known_runs()
         if (record.origin.project, record.origin.run_name, record.origin.rank)
         == (origin.project, origin.run_name, origin.rank)
         and record.origin.user == notifier.settings.user
@@ -209,11 +209,14 @@ def _unfinished(notifier: Notifier, origin: Origin) -> str:
     return ""
 
 
-def _supervisor() -> Supervised | None:
-    """Return who watches this program; what this one starts is not watched itself."""
+def _given() -> tuple[str, Supervised | None]:
+    """Return the id that somebody gave to this program's run, and who watches it.
+
+    What this program starts has an id of its own, and is not watched itself.
+    """
     run = os.environ.pop("TOCSIN_RUN_ID", "")
     pid = os.environ.get("TOCSIN_SUPERVISOR", "")
-    return Supervised(run, int(pid)) if run and pid.isdecimal() else None
+    return run, Supervised(run, int(pid)) if run and pid.isdecimal() else None
 
 
 def _shared_id(origin: Origin) -> str:
@@ -280,7 +283,7 @@ def _listening(notifier: Notifier, origin: Origin) -> Listening | None:
         return None
 
     def notify(alert: Alert) -> Result:
-        return notifier.take(attrs.evolve(alert, origin=origin))
+        return notifier.intake.receive(attrs.evolve(alert, origin=origin))
 
     return Listening(listeners, notify)
 

@@ -170,6 +170,14 @@ class State:
         with _as_store_error():
             return self.roster.runs(scope)
 
+    def known_runs(self) -> list[RunRecord]:
+        """Return what is known of runs; nothing, when it cannot be read just now."""
+        try:
+            return self.runs(time.time())
+        except StoreError as error:
+            _log.debug("what is known of runs cannot be read: %s", error)
+            return []
+
     def note_lost(self, record: RunRecord, lost_at: float | None, now: float) -> None:
         """Note that a member's heartbeat was told to be lost, or is back.
 

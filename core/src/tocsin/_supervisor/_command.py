@@ -14,11 +14,11 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._ending import Ending, RunState
+from tocsin._oom import Count, Victims
 from tocsin._report import lasted
 from tocsin._secrecy import blotted
 from tocsin._supervisor._child import Child, start
 from tocsin._supervisor._descendants import Process, family, signal_all
-from tocsin._supervisor._oom import Count, Victims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -344,8 +344,7 @@ def _want_of_memory(seen: Evidence, name: str, code: int | None) -> str:
     victims = seen.victims
     is_killed = name == "SIGKILL" or code == _SHELL + signal.SIGKILL
     if victims.count and (is_killed or victims.is_ours):
-        what = "a process" if victims.count == 1 else f"{victims.count:,} processes"
-        return f"the kernel killed {what} for want of memory"
+        return str(victims)
     if code or name == "SIGABRT":
         last = "\n".join(seen.output.splitlines()[-_LAST_LINES:])
         if found := _MEMORY.findall(last):

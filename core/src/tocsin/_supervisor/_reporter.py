@@ -146,7 +146,7 @@ class Reporter:
             return Disabled()
         if not self._notifier.settings.channels and ending.is_bad:
             self._echo(alert)
-        return self._notifier.take(alert)
+        return self._notifier.intake.receive(alert)
 
     def _alert(self, ending: Ending, told: Sequence[RunRecord]) -> Alert:
         """Return the alert, in the name of the run that the command itself started."""
@@ -169,7 +169,7 @@ class Reporter:
     def _members(self) -> list[RunRecord]:
         """Return what the command's own runs left, the newest last."""
         own = self._origin.run
-        return [one for one in self._notifier.runs() if one.under == own]
+        return [one for one in self._notifier.state.known_runs() if one.under == own]
 
     def _echo(self, alert: Alert) -> None:
         if self._notifier.mode is not Mode.DISABLED:

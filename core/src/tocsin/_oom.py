@@ -26,6 +26,10 @@ class Victims:
     is_ours: bool = True
     """They were of our control group, and not of the whole machine."""
 
+    def __str__(self) -> str:
+        what = "a process" if self.count == 1 else f"{self.count:,} processes"
+        return f"the kernel killed {what} for want of memory"
+
 
 class Count:
     """Counts, from now on, the victims in the control group that this process is in.
