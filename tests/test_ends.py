@@ -1022,3 +1022,32 @@ def test_slack_and_mail(place):
         assert "loss=0.25" in text
         assert "exit code" in text
     assert "owl failed" in received.message["Subject"]
+
+
+PRINTS = """
+import multiprocessing, traceback
+import tocsin
+
+def work(run):
+    tocsin.init(name="eaglet")
+    try:
+        int("lr")
+    except ValueError:
+        traceback.print_exc()
+
+if __name__ == "__main__":
+    run = tocsin.init(name="owl")
+    child = multiprocessing.get_context("spawn").Process(target=work, args=[run])
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+"""
+
+
+def test_a_child_that_prints_an_exception(place):
+    """What a child catches and prints does not end it."""
+    ended = finished(place, program(PRINTS))
+
+    assert ended.status == 0
+    assert ended.errors.count("ValueError: ") == 1
+    assert place.delivered() == []

@@ -146,6 +146,28 @@ class _Quit(_Hook):
         return repr(self._previous)
 
 
+class _ChildHook(_Hook):
+    """Tells of an exception that ends a child of multiprocessing, which prints it."""
+
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        try:
+            error, run = sys.exception(), self._current()
+            if run is not None and error is not None and self._is_last():
+                run.failed(error)
+        finally:
+            self._previous(*args, **kwargs)
+
+    def _is_last(self) -> bool:
+        """Say whether it is multiprocessing that prints, and no program's own code."""
+        caller: FrameType | None = sys._getframe(2)  # noqa: SLF001 - documented
+        while (
+            caller and caller.f_globals.get("__name__") == __name__
+        ):  # for another run
+            caller = caller.f_back
+        process = sys.modules.get("multiprocessing.process")
+        return caller is not None and caller.f_globals is vars(process)
+
+
 class _Unretrieved(logging.Filter):
     """Tells of what asyncio logs: an exception of a task that nobody asked."""
 
@@ -410,5 +432,9 @@ def watch_child(current: Current, finish: Callable[[], None]) -> None:
 
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
+        import traceback
+
+        # from Python 3.13 on, what is to be done comes after the exception is printed
+        traceback.print_exc = _ChildHook(traceback.print_exc, current)
         util.Finalize(None, tell, exitpriority=20)
         util.Finalize(None, finish, exitpriority=15)
