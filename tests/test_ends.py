@@ -440,7 +440,8 @@ def test_an_end(place, row):
 def test_the_page_has_these_rows():
     """Each row of the page is tested, with what its message says, and each test is there."""
     page = (ROOT / "docs" / "explanation" / "ends.md").read_text()
-    _, _, table = page.partition("| what happened |")
+    _, _, rest = page.partition("| what happened |")
+    table, _, _ = rest.partition("\n\n")
     rows = re.findall(r"^\| (.+?) \| `(.+?)` \|", table, re.MULTILINE)
 
     assert dict(rows) == {what: row.title for what, row in ROWS.items()}
@@ -515,19 +516,43 @@ def test_each_way_to_exit(place, call):
     assert ended == without(place, row)
 
 
+EXIT_FROM_BEFORE = """
+from sys import exit
+import tocsin
+run = tocsin.init(name="owl")
+exit(3)
+"""
+
+
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "status", "told"),
     [
-        ("raise SystemExit(3)", 3),
-        ("import os\nos._exit(3)", 3),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
-        ("import ctypes\nctypes.string_at(0)", -signal.SIGSEGV),
+        ("raise SystemExit(3)", 3, ["owl finished"]),
+        (EXIT_FROM_BEFORE, 3, ["owl finished"]),
+        ("import os\nos._exit(3)", 3, []),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", -9, []),
+        ("import ctypes\nctypes.string_at(0)", -signal.SIGSEGV, []),
     ],
 )
-def test_what_is_not_seen_from_within(place, code, status):
+def test_what_is_not_seen_from_within(place, code, status, told):
     """What ends the interpreter without a word is for a supervisor to see."""
+    wanting(place, '["*"]')
     assert finished(place, program(code)).status == status
 
+    assert titles(place) == told
+
+
+def test_a_signal_that_is_ignored(place):
+    """It stays so, as under `nohup`."""
+    code = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+import tocsin
+run = tocsin.init(name="owl")
+signal.raise_signal(signal.SIGHUP)
+print("goes on")
+"""
+    assert finished(place, program(code)).output == "goes on\n"
     assert place.delivered() == []
 
 
