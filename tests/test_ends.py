@@ -5,11 +5,14 @@ The rows are those of docs/explanation/ends.md.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,6 +23,8 @@ from tocsin_email.testing import MailDouble
 from tocsin_slack.testing import SlackDouble
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from support import Place
 
 SECRET = "canary-9c1d77ab"
@@ -107,12 +112,14 @@ class Ended:
     errors: str
 
 
-def start(place: Place, row: Row, **environment: str) -> subprocess.Popen[str]:
+def start(
+    place: Place, row: Row, *, before: Iterable[str] = (), **environment: str
+) -> subprocess.Popen[str]:
     for name, text in (("here.py", HERE), ("train.py", row.program)):
         if not (place.path / name).exists():  # others may just be reading it
             (place.path / name).write_text(text)
     process = subprocess.Popen(
-        [sys.executable, *row.words],
+        [*before, sys.executable, *row.words],
         env=place.environment | dict(row.environment) | environment,
         cwd=place.path,
         text=True,
@@ -829,6 +836,16 @@ def test_faulthandler(place, name):
     assert ended == without(place, row)
 
 
+CONTAINER = ("unshare", "--pid", "--fork")
+CONTAINS = (
+    shutil.which("unshare") is not None
+    and subprocess.run(
+        [*CONTAINER, "true"], check=False, capture_output=True
+    ).returncode
+    == 0
+)
+
+
 def hanging(place: Place, **settings: object) -> None:
     config = place.write_config(submit_timeout="20s", **settings)
     config.write_text(config.read_text() + "delay = 50.0\n")
@@ -909,6 +926,40 @@ for number in itertools.count():
     if number == 50:
         print("ready", flush=True)
 """
+
+
+@pytest.mark.skipif(not CONTAINS, reason="it takes a namespace of its own")
+def test_the_first_process_of_a_container(place):
+    """A signal does not end it, as without Tocsin: it is told, and the program goes on."""
+    code = """
+ends()
+print("ready", flush=True)
+while not tocsin_was_told():
+    time.sleep(0.01)
+time.sleep(0.1)
+run.log({"loss": 0.125})
+print("goes on")
+"""
+    told = (
+        "import os, time\ntocsin_was_told = lambda: os.path.exists('tocsin.toml.lines')"
+    )
+    row = program(f"{told}\n{code}", words=("train.py",))
+    process = start(place, row, before=CONTAINER)
+    assert process.stdout.readline() == "ready\n"
+    (first,) = until(lambda: children(process.pid))
+    os.kill(first, signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, output, errors) == (0, "goes on\n", "")
+    assert titles(place) == ["owl was killed by SIGTERM"]
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in _children(pid).read_text().split()]
+
+
+def _children(pid: int) -> Path:
+    return Path(f"/proc/{pid}/task/{pid}/children")
 
 
 def test_a_signal_in_the_middle_of_an_alert(place):

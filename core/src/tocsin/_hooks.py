@@ -291,19 +291,23 @@ class _Signal:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         run = self._current()
-        is_default = not callable(self._previous)
         if run is not None and run.is_own and not self._is_ending:
-            ours = None if self._is_put_off or not is_default else _ours(frame)
+            ours = None if self._is_put_off or not self._is_last else _ours(frame)
             if ours is not None:
                 self._put_off(number, ours)
                 return
-            self._is_ending = is_default
-            self._tell(run, is_last=is_default)
+            self._is_ending = self._is_last
+            self._tell(run, is_last=self._is_last)
         if callable(self._previous):
             self._previous(number, frame)
-        else:
+        elif self._is_last:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether it ends the process: the first one of a container it would not."""
+        return not callable(self._previous) and os.getpid() != 1
 
     def _put_off(self, number: int, ours: FrameType) -> None:
         """Let our own code come to its end first: whoever tells needs the locks it has."""
