@@ -257,6 +257,12 @@ def default(field, shown):
     return shown if structure.duration(shown) == value else value
 
 
+_VARIABLES = (
+    r'"(TOCSIN_\w+|\w*RANK|\w+_ID|\w+_PROCID|\w*WORLD_SIZE|PMIX_SIZE|\w+_N\w*TASKS|\w+_NUM_TASKS'
+    r'|\w+_JOBID|\w+_SERVICE_HOST|JOB_COMPLETION_INDEX)"'
+)
+
+
 def test_every_variable_of_the_environment():
     """The page names the variables that the code reads, but for those of the platform."""
     code = "".join(
@@ -272,7 +278,7 @@ def test_every_variable_of_the_environment():
         name for row in rows for name in re.findall("`([A-Z_]+)`", row["variable"])
     }
 
-    assert named == set(re.findall(r'"(TOCSIN_\w+|\w*RANK|\w+_ID|\w+_PROCID)"', code))
+    assert named == set(re.findall(_VARIABLES, code))
 
 
 def test_every_provider():

@@ -5,11 +5,14 @@ The rows are those of docs/explanation/ends.md.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,6 +23,8 @@ from tocsin_email.testing import MailDouble
 from tocsin_slack.testing import SlackDouble
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from support import Place
 
 SECRET = "canary-9c1d77ab"
@@ -107,12 +112,14 @@ class Ended:
     errors: str
 
 
-def start(place: Place, row: Row, **environment: str) -> subprocess.Popen[str]:
+def start(
+    place: Place, row: Row, *, before: Iterable[str] = (), **environment: str
+) -> subprocess.Popen[str]:
     for name, text in (("here.py", HERE), ("train.py", row.program)):
         if not (place.path / name).exists():  # others may just be reading it
             (place.path / name).write_text(text)
     process = subprocess.Popen(
-        [sys.executable, *row.words],
+        [*before, sys.executable, *row.words],
         env=place.environment | dict(row.environment) | environment,
         cwd=place.path,
         text=True,
@@ -414,7 +421,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
-def test_an_end(place, row, record_property):
+def test_an_end(place, row):
     """It is one alert with all that is known; exit code and output are as without."""
     place.write_config(submit_timeout="20s", flush_timeout="20s", finish_timeout="20s")
     if "IPython" in row.code:
@@ -433,14 +440,15 @@ def test_an_end(place, row, record_property):
         assert told["fields"]["last metrics"] == "step=7, loss=0.25"
     assert ended == as_ever
     assert ended.status == row.status
-    record_property("told_after", round(told["at"] - moment, 3))
+    sys.stdout.write(f"told after {told['at'] - moment:.2f} s\n")  # see the page
     assert told["at"] - moment < SOON
 
 
 def test_the_page_has_these_rows():
     """Each row of the page is tested, with what its message says, and each test is there."""
     page = (ROOT / "docs" / "explanation" / "ends.md").read_text()
-    _, _, table = page.partition("| what happened |")
+    _, _, rest = page.partition("| what happened |")
+    table, _, _ = rest.partition("\n\n")
     rows = re.findall(r"^\| (.+?) \| `(.+?)` \|", table, re.MULTILINE)
 
     assert dict(rows) == {what: row.title for what, row in ROWS.items()}
@@ -515,19 +523,43 @@ def test_each_way_to_exit(place, call):
     assert ended == without(place, row)
 
 
+EXIT_FROM_BEFORE = """
+from sys import exit
+import tocsin
+run = tocsin.init(name="owl")
+exit(3)
+"""
+
+
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "status", "told"),
     [
-        ("raise SystemExit(3)", 3),
-        ("import os\nos._exit(3)", 3),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
-        ("import ctypes\nctypes.string_at(0)", -signal.SIGSEGV),
+        ("raise SystemExit(3)", 3, ["owl finished"]),
+        (EXIT_FROM_BEFORE, 3, ["owl finished"]),
+        ("import os\nos._exit(3)", 3, []),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", -9, []),
+        ("import ctypes\nctypes.string_at(0)", -signal.SIGSEGV, []),
     ],
 )
-def test_what_is_not_seen_from_within(place, code, status):
+def test_what_is_not_seen_from_within(place, code, status, told):
     """What ends the interpreter without a word is for a supervisor to see."""
+    wanting(place, '["*"]')
     assert finished(place, program(code)).status == status
 
+    assert titles(place) == told
+
+
+def test_a_signal_that_is_ignored(place):
+    """It stays so, as under `nohup`."""
+    code = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+import tocsin
+run = tocsin.init(name="owl")
+signal.raise_signal(signal.SIGHUP)
+print("goes on")
+"""
+    assert finished(place, program(code)).output == "goes on\n"
     assert place.delivered() == []
 
 
@@ -804,6 +836,16 @@ def test_faulthandler(place, name):
     assert ended == without(place, row)
 
 
+CONTAINER = ("unshare", "--pid", "--fork")
+CONTAINS = (
+    shutil.which("unshare") is not None
+    and subprocess.run(
+        [*CONTAINER, "true"], check=False, capture_output=True
+    ).returncode
+    == 0
+)
+
+
 def hanging(place: Place, **settings: object) -> None:
     config = place.write_config(submit_timeout="20s", **settings)
     config.write_text(config.read_text() + "delay = 50.0\n")
@@ -884,6 +926,40 @@ for number in itertools.count():
     if number == 50:
         print("ready", flush=True)
 """
+
+
+@pytest.mark.skipif(not CONTAINS, reason="it takes a namespace of its own")
+def test_the_first_process_of_a_container(place):
+    """A signal does not end it, as without Tocsin: it is told, and the program goes on."""
+    code = """
+ends()
+print("ready", flush=True)
+while not tocsin_was_told():
+    time.sleep(0.01)
+time.sleep(0.1)
+run.log({"loss": 0.125})
+print("goes on")
+"""
+    told = (
+        "import os, time\ntocsin_was_told = lambda: os.path.exists('tocsin.toml.lines')"
+    )
+    row = program(f"{told}\n{code}", words=("train.py",))
+    process = start(place, row, before=CONTAINER)
+    assert process.stdout.readline() == "ready\n"
+    (first,) = until(lambda: children(process.pid))
+    os.kill(first, signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, output, errors) == (0, "goes on\n", "")
+    assert titles(place) == ["owl was killed by SIGTERM"]
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in _children(pid).read_text().split()]
+
+
+def _children(pid: int) -> Path:
+    return Path(f"/proc/{pid}/task/{pid}/children")
 
 
 def test_a_signal_in_the_middle_of_an_alert(place):
@@ -1022,3 +1098,32 @@ def test_slack_and_mail(place):
         assert "loss=0.25" in text
         assert "exit code" in text
     assert "owl failed" in received.message["Subject"]
+
+
+PRINTS = """
+import multiprocessing, traceback
+import tocsin
+
+def work(run):
+    tocsin.init(name="eaglet")
+    try:
+        int("lr")
+    except ValueError:
+        traceback.print_exc()
+
+if __name__ == "__main__":
+    run = tocsin.init(name="owl")
+    child = multiprocessing.get_context("spawn").Process(target=work, args=[run])
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+"""
+
+
+def test_a_child_that_prints_an_exception(place):
+    """What a child catches and prints does not end it."""
+    ended = finished(place, program(PRINTS))
+
+    assert ended.status == 0
+    assert ended.errors.count("ValueError: ") == 1
+    assert place.delivered() == []

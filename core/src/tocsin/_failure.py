@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _FRAMES = 8  # of a traceback, the last ones
 _CAUSES = 3
-_NOTES = 10
 _MEMBERS = 3  # of a group that are told with their frames
 _REASON = 2000  # characters
+_READ = 50_000  # likewise, that are looked at
 _HEADLINE = 120  # likewise, of a title
 _LINE = 500  # characters of a frame
 _EXHAUSTED = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, on a device
@@ -24,14 +24,16 @@ _EXHAUSTED = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, on a 
 
 def reason_of(error: BaseException) -> str:
     """Return the exception's type, what it says, and its notes."""
-    said = printed(error)[: 2 * _REASON].strip()
+    said = printed(error)[:_READ].strip()
     name = type(error).__name__
     notes = getattr(error, "__dict__", {}).get("__notes__")
-    lines = [
-        printed(note)[: 2 * _REASON]
-        for note in (notes[:_NOTES] if isinstance(notes, list) else ())
-    ]
-    return blotted("\n".join([f"{name}: {said}" if said else name, *lines]))[:_REASON]
+    lines = map(printed, notes if isinstance(notes, list) else ())
+    return _cut("\n".join([f"{name}: {said}" if said else name, *lines]), _REASON)
+
+
+def _cut(text: str, length: int) -> str:
+    """Return the beginning of a text, without the beginning of a secret."""
+    return blotted(text[:_READ])[:length]
 
 
 def headline(error: BaseException) -> str:
@@ -69,7 +71,7 @@ def _frames(error: BaseException, without: str = "") -> list[str]:
 
 def _printed(frames: traceback.StackSummary) -> list[str]:
     lines = traceback.format_list(frames)
-    return [blotted(line[: 4 * _LINE])[:_LINE].rstrip() + "\n" for line in lines]
+    return [_cut(line, _LINE).rstrip() + "\n" for line in lines]
 
 
 def _members(error: BaseException) -> list[BaseException]:
@@ -120,7 +122,7 @@ def _exited(code: object) -> Ending:
         return Ending(state=RunState.FINISHED, exit_code=0)
     if isinstance(code, int):
         return Ending(state=RunState.FAILED, exit_code=code & 0xFF)
-    reason = blotted(printed(code)[: 2 * _REASON])[:_REASON]
+    reason = _cut(printed(code), _REASON)
     return Ending(state=RunState.FAILED, exit_code=1, reason=reason)
 
 

@@ -146,6 +146,28 @@ class _Quit(_Hook):
         return repr(self._previous)
 
 
+class _ChildHook(_Hook):
+    """Tells of an exception that ends a child of multiprocessing, which prints it."""
+
+    def __call__(self, *args: object, **kwargs: object) -> None:
+        try:
+            error, run = sys.exception(), self._current()
+            if run is not None and error is not None and self._is_last():
+                run.failed(error)
+        finally:
+            self._previous(*args, **kwargs)
+
+    def _is_last(self) -> bool:
+        """Say whether it is multiprocessing that prints, and no program's own code."""
+        caller: FrameType | None = sys._getframe(2)  # noqa: SLF001 - documented
+        while (
+            caller and caller.f_globals.get("__name__") == __name__
+        ):  # for another run
+            caller = caller.f_back
+        process = sys.modules.get("multiprocessing.process")
+        return caller is not None and caller.f_globals is vars(process)
+
+
 class _Unretrieved(logging.Filter):
     """Tells of what asyncio logs: an exception of a task that nobody asked."""
 
@@ -269,19 +291,23 @@ class _Signal:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         run = self._current()
-        is_default = not callable(self._previous)
         if run is not None and run.is_own and not self._is_ending:
-            ours = None if self._is_put_off or not is_default else _ours(frame)
+            ours = None if self._is_put_off or not self._is_last else _ours(frame)
             if ours is not None:
                 self._put_off(number, ours)
                 return
-            self._is_ending = is_default
-            self._tell(run, is_last=is_default)
+            self._is_ending = self._is_last
+            self._tell(run, is_last=self._is_last)
         if callable(self._previous):
             self._previous(number, frame)
-        else:
+        elif self._is_last:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether it ends the process: the first one of a container it would not."""
+        return not callable(self._previous) and os.getpid() != 1
 
     def _put_off(self, number: int, ours: FrameType) -> None:
         """Let our own code come to its end first: whoever tells needs the locks it has."""
@@ -410,5 +436,9 @@ def watch_child(current: Current, finish: Callable[[], None]) -> None:
 
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
+        import traceback
+
+        # from Python 3.13 on, what is to be done comes after the exception is printed
+        traceback.print_exc = _ChildHook(traceback.print_exc, current)
         util.Finalize(None, tell, exitpriority=20)
         util.Finalize(None, finish, exitpriority=15)
