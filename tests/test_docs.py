@@ -199,6 +199,7 @@ TYPES = {
     "str": "string",
     "AlertLevel": "level",
     "tuple[str, ...]": "list of strings",
+    "tuple[str, ...] | None": "list of strings",
     "tuple[Wish, ...]": "list of tables",
 }
 PATTERNS = {"kinds", "projects", "tags"}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         TocsinError,
     )
     from tocsin._hookspecs import Registrar, hookimpl
-    from tocsin._listener import Change, Listener
+    from tocsin._listener import Change, Listener, Notify
     from tocsin._mode import Mode
     from tocsin._notifier import Notifier
     from tocsin._provider import (
@@ -83,6 +83,7 @@ __all__ = [
     "Message",
     "Mode",
     "Notifier",
+    "Notify",
     "Origin",
     "OutOfOrder",
     "PluginBroken",
@@ -152,6 +153,7 @@ _HOMES = {
     "hookimpl": "_hookspecs",
     "Change": "_listener",
     "Listener": "_listener",
+    "Notify": "_listener",
     "Mode": "_mode",
     "Notifier": "_notifier",
     "Delivery": "_provider",
