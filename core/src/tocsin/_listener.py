@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from tocsin._alert import Alert, Origin
-
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-Notify = Callable[[Alert], object]
-"""Raises an alert in the name of a run; it returns at once."""
+    from tocsin._alert import Alert, Origin
+
+
+class Notify(Protocol):
+    """Raises an alert in the name of a run; it returns at once."""
+
+    def __call__(self, alert: Alert, /) -> object:
+        """Raise it."""
 
 
 @attrs.frozen(kw_only=True)
