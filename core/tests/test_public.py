@@ -27,7 +27,7 @@ FLOORS = [
     {"_watching", "logging"},
     {"_session"},
     {"_run"},
-    {"_life"},
+    {"_children", "_life"},
     {"_hooks", "_listening", "_notifier"},
     {"_courier", "_intake"},
     {"_attempt", "_config", "_gate", "_lane", "_results", "_state", "_terminal"},
