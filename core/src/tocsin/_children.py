@@ -47,7 +47,7 @@ def watch_worker(run: Watched) -> None:
     is_made = getattr(process.current_process(), "_inheriting", False)
     if is_made or process.parent_process():
         watch(run)
-    if is_made:  # a forkserver's forgets, before it begins, what it was to do at the end
+    if is_made:  # a forkserver's forgets then what was to be done at the end
         util.register_after_fork(run, watch)
 
 
