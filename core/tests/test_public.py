@@ -29,7 +29,7 @@ FLOORS = [
     {"_supervisor._command", "_supervisor._reporter"},
     {"_session"},
     {"_run"},
-    {"_life"},
+    {"_children", "_life"},
     {"_hooks", "_listening", "_notifier"},
     {"_courier", "_intake"},
     {"_attempt", "_config", "_gate", "_lane", "_results", "_state", "_terminal"},

@@ -52,7 +52,7 @@ class Watched(Protocol):
 Current = Callable[[], Watched | None]
 
 
-class _Hook:
+class Hook:
     """A hook in place of another one, which is called after it."""
 
     is_tocsin = True  # so that ours is known again when a module is reloaded
@@ -61,7 +61,7 @@ class _Hook:
         self._previous = previous
         self._current = current
 
-    def _tell(self, error: BaseException | None, where: str, *, is_grave: bool) -> bool:
+    def tell(self, error: BaseException | None, where: str, *, is_grave: bool) -> bool:
         """Tell of it, unless that was done; say whether it is told by now."""
         run = self._current()
         if run is None or not isinstance(error, Exception):
@@ -72,7 +72,7 @@ class _Hook:
         return True
 
 
-class _MainHook(_Hook):
+class _MainHook(Hook):
     """Tells of an exception that ends the program."""
 
     def __call__(
@@ -84,25 +84,25 @@ class _MainHook(_Hook):
         try:
             run = self._current()
             if run is not None and is_interactive():
-                self._tell(error, " at the prompt", is_grave=True)
+                self.tell(error, " at the prompt", is_grave=True)
             elif run is not None:
                 run.failed(error)
         finally:
             self._previous(kind, error, trace)
 
 
-class _ThreadHook(_Hook):
+class _ThreadHook(Hook):
     """Tells of an exception that ends a thread, which the program outlives."""
 
     def __call__(self, args: threading.ExceptHookArgs) -> None:
         try:
             where = f" in thread {args.thread.name}" if args.thread else " in a thread"
-            self._tell(args.exc_value, where, is_grave=True)
+            self.tell(args.exc_value, where, is_grave=True)
         finally:
             self._previous(args)
 
 
-class _UnraisableHook(_Hook):
+class _UnraisableHook(Hook):
     """Tells of an exception where none can be raised, such as in a ``__del__``."""
 
     def __call__(self, args: sys.UnraisableHookArgs) -> None:
@@ -112,12 +112,12 @@ class _UnraisableHook(_Hook):
                     getattr(args.object, "__qualname__", "")
                     or type(args.object).__name__
                 )
-                self._tell(args.exc_value, f" in {what}", is_grave=False)
+                self.tell(args.exc_value, f" in {what}", is_grave=False)
         finally:
             self._previous(args)
 
 
-class _Exit(_Hook):
+class _Exit(Hook):
     """Notes the code that the program ends with, where it says so with ``sys.exit``."""
 
     code: object = None
@@ -133,7 +133,7 @@ class _Exit(_Hook):
             self.code, self.main = code, _outermost(sys._getframe())  # noqa: SLF001 - documented
 
 
-class _Quit(_Hook):
+class _Quit(Hook):
     """Notes it where the program says so with ``exit`` or ``quit``."""
 
     def __call__(self, code: object = None) -> None:
@@ -146,28 +146,6 @@ class _Quit(_Hook):
         return repr(self._previous)
 
 
-class _ChildHook(_Hook):
-    """Tells of an exception that ends a child of multiprocessing, which prints it."""
-
-    def __call__(self, *args: object, **kwargs: object) -> None:
-        try:
-            error, run = sys.exception(), self._current()
-            if run is not None and error is not None and self._is_last():
-                run.failed(error)
-        finally:
-            self._previous(*args, **kwargs)
-
-    def _is_last(self) -> bool:
-        """Say whether it is multiprocessing that prints, and no program's own code."""
-        caller: FrameType | None = sys._getframe(2)  # noqa: SLF001 - documented
-        while (
-            caller and caller.f_globals.get("__name__") == __name__
-        ):  # for another run
-            caller = caller.f_back
-        process = sys.modules.get("multiprocessing.process")
-        return caller is not None and caller.f_globals is vars(process)
-
-
 class _Unretrieved(logging.Filter):
     """Tells of what asyncio logs: an exception of a task that nobody asked."""
 
@@ -175,7 +153,7 @@ class _Unretrieved(logging.Filter):
 
     def __init__(self, current: Current) -> None:
         super().__init__()
-        self._hook = _Hook(print, current)
+        self._hook = Hook(print, current)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through."""
@@ -183,7 +161,7 @@ class _Unretrieved(logging.Filter):
         if error is not None and record.levelno >= logging.ERROR:
             lines = str(record.msg).splitlines()
             what = lines[0] if lines else "in asyncio"
-            record.tocsin_told = self._hook._tell(error, f" ({what})", is_grave=True)  # noqa: SLF001 - ours
+            record.tocsin_told = self._hook.tell(error, f" ({what})", is_grave=True)
         return True
 
 
@@ -208,7 +186,7 @@ def install(current: Current) -> None:
 def _replace(
     module: object,
     name: str,
-    hook: type[_Hook],
+    hook: type[Hook],
     current: Current,
 ) -> None:
     previous = getattr(module, name, None)  # `python -S` has no exit() and quit()
@@ -393,52 +371,11 @@ def _install_in_notebook(current: Current) -> None:
     known = events.callbacks.get("post_run_cell", [])
     if any(getattr(one, "is_tocsin", False) for one in known):
         return
-    hook = _Hook(print, current)
+    hook = Hook(print, current)
 
     def after_cell(result: object) -> None:
         error = getattr(result, "error_in_exec", None)
-        hook._tell(error, " in a cell", is_grave=True)  # noqa: SLF001 - ours
+        hook.tell(error, " in a cell", is_grave=True)
 
     after_cell.is_tocsin = True  # type: ignore[attr-defined]
     events.register("post_run_cell", after_cell)
-
-
-def watch_worker(run: Watched) -> None:
-    """Watch this process, if it is a child of multiprocessing to which a run was sent."""
-    process = sys.modules.get("multiprocessing.process")
-    util = sys.modules.get("multiprocessing.util")
-    if process is None or util is None:
-        return
-
-    def watch(run: Watched) -> None:
-        watch_child(lambda: run, run.leave)
-
-    is_made = getattr(process.current_process(), "_inheriting", False)
-    if is_made or process.parent_process():
-        watch(run)
-    if (
-        is_made
-    ):  # of what was sent; with a forkserver it forgets then what was to be done
-        util.register_after_fork(run, watch)
-
-
-def watch_child(current: Current, finish: Callable[[], None]) -> None:
-    """Tell of the exception that ends a child of multiprocessing, and finish its run.
-
-    It is printed there without a hook, and the child ends without atexit; but what is to be
-    done at the end is done while it is on its way out.
-    """
-
-    def tell() -> None:
-        error, run = sys.exception(), current()
-        if run is not None and error is not None:
-            run.failed(error)
-
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        import traceback
-
-        # from Python 3.13 on, what is to be done comes after the exception is printed
-        traceback.print_exc = _ChildHook(traceback.print_exc, current)
-        util.Finalize(None, tell, exitpriority=20)
-        util.Finalize(None, finish, exitpriority=15)

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from tocsin import _hooks as hooks
+from tocsin import _children as children
 from tocsin import _places as places
 from tocsin._alert import (
     DEFAULT_WAIT_DURATION,
@@ -452,7 +452,7 @@ def attached(
             kind = DisabledRun if mode is Mode.DISABLED else Run
             notifier = notifier_for(origin, source or None, mode)
             known = _attached[whose] = kind(notifier, origin, tags, url=url)
-            hooks.watch_worker(known)
+            children.watch_worker(known)
         return known
 
 

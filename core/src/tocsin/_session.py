@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
+from tocsin import _children as children
 from tocsin import _hooks as hooks
 from tocsin import _places as places
 from tocsin import _processes as processes
@@ -373,7 +374,7 @@ def _install() -> None:
     hooks.forget_exit_code()
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process():
-        hooks.watch_child(current, _finish_current)
+        children.watch_child(current, _finish_current)
     if not _is_finished_at_exit:
         _is_finished_at_exit = True
         atexit.register(_finish_current)
@@ -390,7 +391,7 @@ def _after_fork_in_child() -> None:
 
 
 def _watch_child(_: object) -> None:
-    hooks.watch_child(current, _finish_current)
+    children.watch_child(current, _finish_current)
 
 
 if hasattr(os, "register_at_fork"):
