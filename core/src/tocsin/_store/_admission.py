@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin._alert import AlertLevel
+from tocsin._ending import GATHER
 from tocsin._envelope import encode
 from tocsin._routing import Route
 from tocsin._store import _rows as rows
@@ -63,7 +64,9 @@ def admit(
     if submission.is_admitted:
         until = None
     if window is not None and until is not None:
-        if not _joins(db, namespace, submission):
+        if _joins(db, namespace, submission):
+            _hasten(db, namespace, submission, now)
+        else:
             suppressed += Suppression(1, now)
         recount(db, namespace, submission.key, suppressed)
         return Withheld(window=window, until=until, suppressed=suppressed)
@@ -89,6 +92,23 @@ def _joins(db: sqlite3.Connection, namespace: str, submission: Submission) -> bo
         (alert.id, encode(alert), namespace, submission.key),
     )
     return joined.rowcount > 0
+
+
+def _hasten(
+    db: sqlite3.Connection, namespace: str, submission: Submission, now: float
+) -> None:
+    """Let it be sent, if nobody can have anything to add any more."""
+    ending = submission.alert.ending
+    if ending is None or not ending.is_last:
+        return
+    while is_behind(db):
+        enqueue(db)
+    db.execute(
+        "UPDATE deliveries SET due = ?1, not_before = NULL WHERE status = 'pending' "
+        "AND not_before <= ?1 + ?2 AND alert = "
+        "(SELECT alert FROM windows WHERE namespace = ?3 AND key = ?4)",
+        (now, GATHER, namespace, submission.key),
+    )
 
 
 def known_window(
