@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,20 +40,25 @@ def put(post):
     return put
 
 
+def untimed(text):
+    """Return a text without what depends on when it is looked at."""
+    return re.sub(r"\d+ min \d+ s", "TIME", text)
+
+
 def titles(post):
-    return [message["parts"]["title"] for message in post.messages]
+    return [untimed(message["parts"]["title"]) for message in post.messages]
 
 
 def test_a_lost_heartbeat(cli, put, post):
     """A run that is silent for five minutes is told; one that beats is not."""
     put("lost", ago=301)
-    put("here", ago=200)
+    put("here", ago=100)
     put("ended", ago=999, ending=Ending(state="finished"))
 
     result = cli("watch", "--once")
     assert result.exit_code == 0
-    assert result.stdout == "owl lost (n0) is gone: no heartbeat for 5 min 1 s\n"
-    assert titles(post) == ["ERROR: owl lost is gone: no heartbeat for 5 min 1 s"]
+    assert untimed(result.stdout) == "owl lost (n0) is gone: no heartbeat for TIME\n"
+    assert titles(post) == ["ERROR: owl lost is gone: no heartbeat for TIME"]
 
 
 def test_a_process_that_is_gone(cli, put, post):
@@ -69,10 +75,10 @@ def test_a_stall(cli, put, post):
     record = put(ago=5, idle=601, stall_after=600)
 
     result = cli("watch", "--once")
-    assert result.stdout == "owl r1 (n0) stalls: no progress for 10 min 1 s\n"
+    assert untimed(result.stdout) == "owl r1 (n0) stalls: no progress for TIME\n"
     put(progress_at=record.progress_at, beat_at=record.beat_at + 2, stall_after=600)
     cli("watch", "--once")
-    assert titles(post) == ["ERROR: owl r1 stalls: no progress for 10 min 1 s"]
+    assert titles(post) == ["ERROR: owl r1 stalls: no progress for TIME"]
 
 
 def test_it_is_back(cli, put, post):
@@ -84,9 +90,7 @@ def test_it_is_back(cli, put, post):
     result = cli("watch", "--once")
     assert result.stdout == "owl r1 (n0) is back\n"
     assert cli("watch", "--once").stdout == ""
-    assert titles(post)[1:] == [
-        "INFO: Resolved: owl r1 is gone: no heartbeat for 6 min 40 s"
-    ]
+    assert titles(post)[1:] == ["INFO: Resolved: owl r1 is gone: no heartbeat for TIME"]
 
 
 def test_it_is_told_once(cli, put, post):
@@ -103,7 +107,10 @@ def test_a_patience_of_its_own(cli, put):
     put(ago=30)
 
     assert cli("watch", "--once", "--lost-after", "1m").stdout == ""
-    assert "no heartbeat for 3" in cli("watch", "--once", "--lost-after", "20s").stdout
+    assert (
+        "is gone: no heartbeat for"
+        in cli("watch", "--once", "--lost-after", "20s").stdout
+    )
 
 
 def test_the_patience_of_the_configuration(cli, put, post):
@@ -111,7 +118,7 @@ def test_the_patience_of_the_configuration(cli, put, post):
     post.config.write_text(f'lost_after = "10s"\n{post.config.read_text()}')
     put(ago=11)
 
-    assert "is gone: no heartbeat for 11 s" in cli("watch", "--once").stdout
+    assert "is gone: no heartbeat for 1" in cli("watch", "--once").stdout
 
 
 def test_all_is_well(cli, put, post):
@@ -146,7 +153,7 @@ def test_without_channels(cli, configure, put):
 
     result = cli("watch", "--once")
     assert result.exit_code == 0
-    assert result.stdout == "r1 () is gone: no heartbeat for 6 min 40 s\n"
+    assert untimed(result.stdout) == "r1 () is gone: no heartbeat for TIME\n"
 
 
 def test_a_configuration_with_mistakes(cli, configure):

@@ -62,16 +62,15 @@ def watch(
     watcher = Watcher(settings.lost_after, is_sure=once)
     with closing(notifier_for(settings)) as notifier:
         notifier.start()
-        if not once:
-            screen.tell(
-                line(f"Watching the runs of {notifier.namespace or 'no one'} …")
-            )
-        if _look(watcher, notifier, screen) and once:
-            threading.Event().wait(GATHER)  # for what else belongs to it
-        while not once:
-            threading.Event().wait(every)
+        if once:
+            if _look(watcher, notifier, screen):
+                threading.Event().wait(GATHER)  # for what else belongs to it
+            return
+        screen.tell(line(f"Watching the runs of {notifier.namespace or 'no one'} …"))
+        while True:
             with contextlib.suppress(StoreError):  # it is asked again
                 _look(watcher, notifier, screen)
+            threading.Event().wait(every)
 
 
 def _look(watcher: Watcher, notifier: Notifier, screen: Screen) -> bool:
