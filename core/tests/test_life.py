@@ -514,7 +514,7 @@ def test_a_child_lives_its_own_life(lives, told):
 def test_a_store_that_does_not_answer(lives, told, monkeypatch):
     """An end is told and the program goes on, though it is not written down."""
 
-    def busy(*_):
+    def busy(*_, **__):
         raise tocsin.StoreBusy("somebody holds it")
 
     life = lives.make()

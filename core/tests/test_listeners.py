@@ -173,7 +173,9 @@ def test_an_installed_plugin(install, configure):
 def test_one_that_is_not_installed(configure):
     """A name that nobody registers is a mistake in the configuration."""
     configure("rulez")
-    with pytest.raises(ConfigError, match="listeners: no plugin 'rulez' is installed"):
+    with pytest.raises(
+        ConfigError, match="listeners: no listener 'rulez' is installed"
+    ):
         tocsin.init()
 
 

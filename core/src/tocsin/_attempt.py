@@ -175,7 +175,12 @@ def alert_of(claim: Claim) -> Alert:
     if claim.members:
         return combined(
             [
-                Listed(alert=member.alert, suppressed=member.suppressed.count)
+                Listed(
+                    alert=joined(member.alert, member.echoes)
+                    if member.echoes
+                    else member.alert,
+                    suppressed=member.suppressed.count,
+                )
                 for member in claim.members
             ]
         )

@@ -21,7 +21,7 @@ class _ChildHook(Hook):
         try:
             error, run = sys.exception(), self._current()
             if run is not None and error is not None and self._is_last():
-                run.failed(error)
+                run._failed(error)  # noqa: SLF001 - ours
         finally:
             self._previous(*args, **kwargs)
 
@@ -42,7 +42,7 @@ def watch_worker(run: Watched) -> None:
         return
 
     def watch(run: Watched) -> None:
-        watch_child(lambda: run, run.leave)
+        watch_child(lambda: run, run._leave)  # noqa: SLF001 - ours
 
     is_made = getattr(process.current_process(), "_inheriting", False)
     if is_made or process.parent_process():
@@ -61,7 +61,7 @@ def watch_child(current: Current, finish: Callable[[], None]) -> None:
     def tell() -> None:
         error, run = sys.exception(), current()
         if run is not None and error is not None:
-            run.failed(error)
+            run._failed(error)  # noqa: SLF001 - ours
 
     util = sys.modules.get("multiprocessing.util")
     if util is not None:

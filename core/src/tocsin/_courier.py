@@ -126,6 +126,12 @@ class Courier:
             self._next_look = min(self._next_look, then)
             self._changed.notify_all()
 
+    def hurry(self) -> None:
+        """Do the chores now."""
+        with self._lock:
+            self._next_chores = 0.0
+            self._changed.notify_all()
+
     def flush(self, timeout: float) -> bool:
         """Wait until what is due now has been tried; False when time is up.
 

@@ -32,20 +32,20 @@ _WATCHING = _OURS + "watching"  # what it calls is the program's own
 class Watched(Protocol):
     """What is told: the run that is current in this process."""
 
-    def failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException) -> None:
         """Note that the program ends with an exception."""
 
-    def stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
+    def _stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
         """Note an exception that nobody caught; the program goes on."""
 
-    def stopped(self, signal_name: str, *, is_last: bool) -> None:
+    def _stopped(self, signal_name: str, *, is_last: bool) -> None:
         """Note a signal; with `is_last` the process ends when this returns."""
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """Deliver what there is: a process ends to which the run was sent."""
 
     @property
-    def is_own(self) -> bool:
+    def _is_own(self) -> bool:
         """Whether this process started it, and it has not ended."""
 
 
@@ -68,7 +68,7 @@ class Hook:
             return False
         if not is_told(error):
             mark(error)
-            run.stumbled(error, where, is_grave=is_grave)
+            run._stumbled(error, where, is_grave=is_grave)  # noqa: SLF001 - ours
         return True
 
 
@@ -86,7 +86,7 @@ class _MainHook(Hook):
             if run is not None and is_interactive():
                 self.tell(error, " at the prompt", is_grave=True)
             elif run is not None:
-                run.failed(error)
+                run._failed(error)  # noqa: SLF001 - ours
         finally:
             self._previous(kind, error, trace)
 
@@ -269,7 +269,7 @@ class _Signal:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         run = self._current()
-        if run is not None and run.is_own and not self._is_ending:
+        if run is not None and run._is_own and not self._is_ending:  # noqa: SLF001 - ours
             ours = None if self._is_put_off or not self._is_last else _ours(frame)
             if ours is not None:
                 self._put_off(number, ours)
@@ -305,7 +305,7 @@ class _Signal:
         """Tell in another thread: what was interrupted here may hold any lock."""
 
         def tell() -> None:
-            run.stopped(self._name, is_last=is_last)
+            run._stopped(self._name, is_last=is_last)  # noqa: SLF001 - ours
 
         thread = threading.Thread(target=tell, name="tocsin signal", daemon=True)
         with contextlib.suppress(RuntimeError):  # the interpreter is shutting down

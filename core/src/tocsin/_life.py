@@ -38,6 +38,8 @@ _FRESH = 3 * HEARTBEAT
 _WATCHING_RANKS = 8
 """Of a job in a shared folder, ranks that look after the others: each look reads a file for
 each rank."""
+_BRIEFLY = 1.0
+"""Seconds that a heartbeat waits for the store: the next one is soon."""
 _JUMP = 60.0
 """Seconds by which the clock is off when it was set, and did not just go on."""
 
@@ -106,6 +108,7 @@ class Life:
         self._count = Count() if self._is_ranked else None
         self._stalled: Alert | None = None
         self._asked: Ending | None = None
+        self._until = 0.0  # on the monotonic clock: when the end has to be over
         self.metrics: dict[str, object] = {}
         self.step: int | None = None
         self.gathers_until = 0.0
@@ -210,7 +213,7 @@ class Life:
                 step=self.step,
                 metrics=self._printed(),
             )
-            self._notifier.state.put_run(self._record, now)
+            self._notifier.state.put_run(self._record, now, timeout=self._patience())
 
     def _progress_at(self, now: float) -> float:
         """Return when it last moved: always the same, until it does or the clock is set.
@@ -297,7 +300,9 @@ class Life:
         own = self._record
         return [
             record
-            for record in self._notifier.state.runs(now, own.scope)
+            for record in self._notifier.state.runs(
+                now, own.scope, timeout=self._patience()
+            )
             if record.address != own.address and not record.is_supervisor
         ]
 
@@ -310,14 +315,21 @@ class Life:
         self._tell(ending)
         self._beat = -math.inf
 
-    def end(self, ending: Ending, *, is_told: bool = False) -> None:
+    def _patience(self) -> float:
+        """Return how long the store may take: the end has only so much time."""
+        return max(_BRIEFLY, self._until - time.monotonic())
+
+    def end(
+        self, ending: Ending, *, timeout: float = _BRIEFLY, is_told: bool = False
+    ) -> None:
         """Write the end down and tell of it; a second one changes nothing.
 
-        With `is_told` people know already.
+        With `is_told` people know already. The store may take `timeout` seconds.
         """
         with self._lock:
             if self.ending is not None:
                 return
+            self._until = time.monotonic() + timeout
             ending = self._completed(ending)
             if self._is_interactive and ending.signal:
                 is_told = True  # whoever sits there has closed it

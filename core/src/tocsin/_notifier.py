@@ -76,7 +76,7 @@ class Notifier:
             is_network=settings.network_state,
         )
         self._pruned_at = 0.0
-        self.chores: list[Callable[[], object]] = []  # about once a second, elsewhere
+        self._more_chores: list[Callable[[], object]] = []
         self.intake = Intake(
             settings,
             store=self.store,
@@ -202,6 +202,11 @@ class Notifier:
         """Return the time by this notifier's clock."""
         return self._clock()
 
+    def add_chore(self, chore: Callable[[], object]) -> None:
+        """Have something done about once a second, in the background; and at once."""
+        self._more_chores.append(chore)
+        self._courier.hurry()
+
     def _note_kept(self) -> None:
         if not self._courier.has_started:
             self.start()
@@ -224,7 +229,7 @@ class Notifier:
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
             self.state.prune(now - self.settings.retention, now)
-        for chore in tuple(self.chores):
+        for chore in tuple(self._more_chores):
             self._quietly(chore)
         return is_done
 

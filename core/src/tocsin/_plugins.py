@@ -59,15 +59,15 @@ def load_listener(name: str) -> Listener:
         PluginBroken: The package that does is broken, or does not listen.
 
     """
-    entry, owner = _only(name, "plugin")
+    entry, owner = _only(name, "listener")
     try:
         manager = _manager(entry.load())
         calls = manager.hook.tocsin_run_changed
     except BaseException as error:
-        raise _broken(entry, owner, error) from error
+        raise _broken("listener", entry, owner, error) from error
     if not calls.get_hookimpls():
         raise PluginBroken(
-            f"the plugin {name!r} of {owner} does not listen: it has no "
+            f"the listener {name!r} of {owner} does not listen: it has no "
             "tocsin_run_changed decorated with @tocsin.hookimpl"
         )
 
@@ -137,7 +137,7 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     try:
         _call_register(entry.load(), registrar)
     except BaseException as error:
-        raise _broken(entry, owner, error) from error
+        raise _broken("provider", entry, owner, error) from error
     for provider in registrar.providers:
         if provider.name == entry.name:
             return provider
@@ -152,9 +152,11 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     )
 
 
-def _broken(entry: EntryPoint, owner: str, error: BaseException) -> PluginBroken:
+def _broken(
+    what: str, entry: EntryPoint, owner: str, error: BaseException
+) -> PluginBroken:
     return PluginBroken(
-        f"the provider {entry.name!r} of {owner} is broken "
+        f"the {what} {entry.name!r} of {owner} is broken "
         f"({type(error).__name__}: {printed(error)}): upgrade or uninstall {owner}"
     )
 

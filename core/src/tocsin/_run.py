@@ -93,7 +93,7 @@ class Run:
         return RunState.FINISHED if self._is_finished else RunState.RUNNING
 
     @property
-    def is_own(self) -> bool:
+    def _is_own(self) -> bool:
         """Whether this process started it, and it has not ended."""
         return self._pid == os.getpid() and not self._is_finished
 
@@ -287,7 +287,7 @@ class Run:
             return
         limit = self._notifier.settings.finish_timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
-        self._pass_away(ending, is_told=is_told)
+        self._pass_away(ending, timeout=limit, is_told=is_told)
         self._is_finished = True
         if self._life is not None and self._pid == os.getpid():
             self._life.wait_for_others()
@@ -297,12 +297,17 @@ class Run:
         self._say(max(0.05, deadline - time.monotonic()))
         self._notifier.close(max(0.0, deadline - time.monotonic()))
 
-    def _pass_away(self, ending: Ending, *, is_told: bool = False) -> None:
+    def _pass_away(
+        self, ending: Ending, *, timeout: float | None = None, is_told: bool = False
+    ) -> None:
         """Tell of the end; a child that was forked ends without a word of its parent's."""
         if self._life is None or self._pid != os.getpid():
             return
         try:
-            self._life.end(ending, is_told=is_told)
+            limit = (
+                self._notifier.settings.flush_timeout if timeout is None else timeout
+            )
+            self._life.end(ending, timeout=limit, is_told=is_told)
         except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
             _log.warning("the end of the run could not be told: %s", printed(ours))
 
@@ -321,17 +326,17 @@ class Run:
                 "configuration makes them, or `tocsin drain`; `tocsin log` says why"
             )
 
-    def failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException) -> None:
         """Tell of the exception that ends the program."""
         if self._is_finished or (self._life is not None and self._life.ending):
             return
         if self._life is not None and self._pid == os.getpid():
             self._pass_away(ending_of(error), is_told=is_told(error))
         elif not is_told(error):
-            self.stumbled(error, "", is_grave=True)
+            self._stumbled(error, "", is_grave=True)
         mark(error)
 
-    def stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
+    def _stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
         """Tell of an exception that nobody caught, while the program goes on.
 
         It is printed already, so that nothing is where there are no channels.
@@ -352,7 +357,7 @@ class Run:
         except Exception as ours:  # noqa: BLE001 - it must not hide the error of the run
             _log.warning("an exception could not be told: %s", printed(ours))
 
-    def stopped(self, signal_name: str, *, is_last: bool) -> None:
+    def _stopped(self, signal_name: str, *, is_last: bool) -> None:
         """Tell of a signal that asks the process to end."""
         is_preempted = signal_name == "SIGTERM" and bool(places.scheduler())
         state = RunState.PREEMPTED if is_preempted else RunState.KILLED
@@ -362,7 +367,7 @@ class Run:
         elif self._life is not None:
             self._life.ask(ending)
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         """End this process' part of a run that another one started."""
         self._end(
             Ending(state=RunState.FINISHED),
@@ -384,7 +389,7 @@ class Run:
             self.finish()
             return
         try:
-            self.failed(error)
+            self._failed(error)
         finally:
             self.finish()
 

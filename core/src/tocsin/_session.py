@@ -271,7 +271,7 @@ def _living(  # noqa: PLR0917 - what a run is made of
     if supervisor is not None:  # who watches is to know it, however soon it ends
         with contextlib.suppress(StoreError):
             life.tick()
-    notifier.chores.append(life.tick)
+    notifier.add_chore(life.tick)
     return Run(notifier, origin, tags, url=url, config=config, life=life)
 
 

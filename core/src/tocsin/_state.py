@@ -145,7 +145,9 @@ class State:
             return MemorySpill()
         return Spill(Path(folder, "spill", _digest(self._namespace)))
 
-    def put_run(self, record: RunRecord, now: float) -> None:
+    def put_run(
+        self, record: RunRecord, now: float, *, timeout: float = PATIENCE
+    ) -> None:
         """Keep what is known of a member of a run where other machines can see it.
 
         Raises:
@@ -153,12 +155,14 @@ class State:
 
         """
         if self.roster is None:
-            self.store(PATIENCE, now).put_run(record)
+            self.store(timeout, now).put_run(record, timeout=timeout)
         else:
             with _as_store_error():
                 self.roster.put_run(record)
 
-    def runs(self, now: float, scope: str | None = None) -> list[RunRecord]:
+    def runs(
+        self, now: float, scope: str | None = None, *, timeout: float = PATIENCE
+    ) -> list[RunRecord]:
         """Return what is known of runs, of all or of one job or run.
 
         Raises:
@@ -166,7 +170,7 @@ class State:
 
         """
         if self.roster is None:
-            return self.store(PATIENCE, now).runs(scope)
+            return self.store(timeout, now).runs(scope, timeout=timeout)
         with _as_store_error():
             return self.roster.runs(scope)
 
@@ -178,7 +182,14 @@ class State:
             _log.debug("what is known of runs cannot be read: %s", error)
             return []
 
-    def note_lost(self, record: RunRecord, lost_at: float | None, now: float) -> None:
+    def note_lost(
+        self,
+        record: RunRecord,
+        lost_at: float | None,
+        now: float,
+        *,
+        timeout: float = PATIENCE,
+    ) -> None:
         """Note that a member's heartbeat was told to be lost, or is back.
 
         Raises:
@@ -186,7 +197,7 @@ class State:
 
         """
         if self.roster is None:
-            self.store(PATIENCE, now).note_lost(record, lost_at)
+            self.store(timeout, now).note_lost(record, lost_at, timeout=timeout)
         else:
             with _as_store_error():
                 self.roster.note_lost(record, lost_at)

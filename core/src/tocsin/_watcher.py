@@ -27,6 +27,9 @@ _BEATS = 3
 _SURE = 2 * HEARTBEAT
 """Seconds for which a watcher itself must see no heartbeat: a clock may have jumped."""
 
+_STALE = 86_400.0
+"""Seconds after which nobody wants to hear of a run that is gone: a first look finds many."""
+
 STALLED = "stalled"
 """The kind, and the key, of the alert of a run that makes no progress."""
 
@@ -113,6 +116,8 @@ class Watcher:
         yield from self._progress(who, record)
 
     def _gone(self, record: RunRecord, now: float, unseen: float) -> str:
+        if now - record.beat_at > _STALE:
+            return ""
         if self._is_gone(record.pid, record.place, record.born):
             return "its process ended without a word"
         silent = now - record.beat_at

@@ -220,7 +220,11 @@ class Claimer:
             ),
             suppressed=_suppression(row),
             members=tuple(
-                Member(alert=one, suppressed=_suppression(member))
+                Member(
+                    alert=one,
+                    suppressed=_suppression(member),
+                    echoes=self._echoes(member, one),
+                )
                 for member, one in members
             )
             if len(members) > 1

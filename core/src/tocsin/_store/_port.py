@@ -63,6 +63,7 @@ class Member:
 
     alert: Alert
     suppressed: Suppression
+    echoes: tuple[Alert, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -355,13 +356,17 @@ class Store(Protocol):
     def standings(self, since: float = 0.0) -> list[Standing]:
         """Count what is pending, and what was settled since then, by what became of it."""
 
-    def put_run(self, record: RunRecord) -> None:
+    def put_run(self, record: RunRecord, *, timeout: float = PATIENCE) -> None:
         """Keep what is known of one member of a run, in place of what was."""
 
-    def runs(self, scope: str | None = None) -> list[RunRecord]:
+    def runs(
+        self, scope: str | None = None, *, timeout: float = PATIENCE
+    ) -> list[RunRecord]:
         """Return the members of runs, of all or of one job or run, by their start."""
 
-    def note_lost(self, record: RunRecord, lost_at: float | None) -> None:
+    def note_lost(
+        self, record: RunRecord, lost_at: float | None, *, timeout: float = PATIENCE
+    ) -> None:
         """Note that a member's heartbeat was told to be lost, or is back."""
 
     def namespaces(self) -> list[Namespace]:

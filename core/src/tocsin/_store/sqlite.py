@@ -441,9 +441,9 @@ class SqliteStore:
             rows.prune_rest(db, self.namespace, before)
         return forgotten
 
-    def put_run(self, record: RunRecord) -> None:
+    def put_run(self, record: RunRecord, *, timeout: float = PATIENCE) -> None:
         """See `Store.put_run`."""
-        with self._database.transaction(PATIENCE) as db:
+        with self._database.transaction(timeout) as db:
             db.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, NULL) "
                 "ON CONFLICT (namespace, scope, run, member) DO UPDATE SET "
@@ -454,19 +454,23 @@ class SqliteStore:
                 ),
             )
 
-    def runs(self, scope: str | None = None) -> list[RunRecord]:
+    def runs(
+        self, scope: str | None = None, *, timeout: float = PATIENCE
+    ) -> list[RunRecord]:
         """See `Store.runs`."""
         only = "" if scope is None else "AND scope = ?"
-        with self._database.connection(PATIENCE) as db:
+        with self._database.connection(timeout) as db:
             found = db.execute(
                 f"SELECT record, lost_at FROM runs WHERE namespace = ? {only}",  # noqa: S608 - constants
                 (self.namespace, *([] if scope is None else [storable(scope)])),
             ).fetchall()
         return run_record.decoded(found)
 
-    def note_lost(self, record: RunRecord, lost_at: float | None) -> None:
+    def note_lost(
+        self, record: RunRecord, lost_at: float | None, *, timeout: float = PATIENCE
+    ) -> None:
         """See `Store.note_lost`."""
-        with self._database.transaction(PATIENCE) as db:
+        with self._database.transaction(timeout) as db:
             db.execute(
                 "UPDATE runs SET lost_at = ? "
                 "WHERE namespace = ? AND scope = ? AND run = ? AND member = ?",

@@ -63,7 +63,7 @@ class Reporter:
         self._tags = tuple(tags)
         self._life = Life(notifier, self._origin, tags=self._tags, is_supervisor=True)
         if notifier.mode is not Mode.DISABLED:
-            notifier.chores.append(self._life.tick)
+            notifier.add_chore(self._life.tick)
             notifier.start()
         self._hurries = hurries
         self._began = notifier.now()
