@@ -45,7 +45,10 @@ def test(words: list[str]) -> int:
     install("tests")
     temporary = ROOT / ".cache" / "pytest"
     temporary.parent.mkdir(exist_ok=True)
-    return run(BIN / "python", "-m", "pytest", f"--basetemp={temporary}", *words)
+    # half of the time is waiting for other processes: a worker for each core halves it
+    parallel = [] if any(word.startswith("-n") for word in words) else ["-n", "auto"]
+    arguments = [f"--basetemp={temporary}", *parallel, *words]
+    return run(BIN / "python", "-m", "pytest", *arguments)
 
 
 def nox(words: list[str]) -> int:

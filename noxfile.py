@@ -39,7 +39,7 @@ def requirements(group: str) -> tuple[str, ...]:
 def tests(session: nox.Session) -> None:
     """Run the tests against the built packages."""
     install(session, "tests", *INSTALLED)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session

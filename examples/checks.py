@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 START = "Training started"
 REPEATED = "Loss is rising"
-CRASH = "warm-up crashed: OverflowError"
+CRASH = "warm-up failed: OverflowError: math range error"
 FOR_TEAM = sorted([REPEATED, "Training stopped", "Loss curve", CRASH])
 FOR_ADA = sorted([START, *FOR_TEAM])
 

@@ -112,7 +112,7 @@ ROWS = {
     ),
     "`--stall 1s`: nothing is printed": Row(
         code="from here import ends; import time; ends(); time.sleep(60)",
-        title="night.py stalled: no output for 1.0 s",
+        title="night.py stalls: no output for 1.0 s",
         status=0,
         kind="stalled",
         options=("--stall", "1s"),
@@ -194,13 +194,34 @@ def test_a_process_that_is_gone(place):
 
 
 def test_a_heartbeat_that_is_lost(place):
-    """One that is stopped beats no more; where `lost_after` is over, that is told."""
+    """Where nobody knows the process, that it is silent for `lost_after` is what is told."""
+    place.write_config(submit_timeout="20s", finish_timeout="20s", lost_after="3s")
+    place.python(ELSEWHERE).wait(60)
+    for _ in range(2):
+        place.tocsin("watch", "--once")
+
+    (line,) = place.delivered()
+    expected = WATCHED['its heartbeat is lost, with `lost_after = "3s"`']
+    assert re.sub(r"\d+\.\d", "4.0", str(line["title"])) == expected
+
+
+ELSEWHERE = """
+import attrs, time, tocsin
+from tocsin._run_record import RunRecord
+with tocsin.Notifier.from_config() as notifier:
+    origin = notifier.placed(tocsin.Origin(run="r1", run_name="owl"))
+    now = time.time() - 4
+    record = RunRecord(origin=origin, started_at=now, beat_at=now, progress_at=now)
+    notifier.state.put_run(attrs.evolve(record, place="another machine"), now)
+"""
+
+
+def test_a_program_that_is_stopped(place):
+    """One that is there and beats no more is told as that; so is that it goes on."""
     place.write_config(submit_timeout="20s", finish_timeout="20s", lost_after="3s")
     (place.path / "night.py").write_text(HANGS)
     process = start(place, "night.py")
-    until(
-        lambda: '"heartbeat"' in place.tocsin("runs", "--json").stdout or _beats(place)
-    )
+    until(lambda: _beats(place))
     os.kill(process.pid, signal.SIGSTOP)
     watching = start(place, "-m", "tocsin", "watch", "--every", "0.5s")
     (line,) = until(place.delivered)
@@ -208,9 +229,9 @@ def test_a_heartbeat_that_is_lost(place):
     until(lambda: len(place.delivered()) > 1)
     watching.terminate()
 
-    expected = WATCHED['its heartbeat is lost, with `lost_after = "3s"`']
+    expected = WATCHED['it is stopped, with `lost_after = "3s"`']
     assert re.sub(r"\d+\.\d", "3.0", str(line["title"])) == expected
-    assert str(place.delivered()[1]["title"]).startswith("Resolved: owl is gone")
+    assert str(place.delivered()[1]["title"]).startswith("Resolved: owl stalls")
 
 
 def _beats(place: Place) -> bool:
@@ -233,8 +254,9 @@ def test_a_program_that_hangs(place):
 WATCHED = {
     "its process is gone": "owl is gone: its process ended without a word",
     'its heartbeat is lost, with `lost_after = "3s"`': (
-        "owl is gone: no heartbeat for 3.0 s"
+        "owl is gone: no heartbeat for 4.0 s"
     ),
+    'it is stopped, with `lost_after = "3s"`': "owl stalls: no heartbeat for 3.0 s",
     'it logs nothing, with `stall_after = "1s"`': "owl stalls: no progress for 1.0 s",
 }
 

@@ -265,12 +265,12 @@ def test_asked_to_end(lives, told):
 
 
 def test_asked_and_then_an_error(lives, told):
-    """An exception on the way out is written down as what ended it."""
+    """An exception on the way out is told as well: that it was asked does not explain it."""
     life = lives.make()
     life.ask(Ending(state="killed", signal="SIGTERM"))
     life.end(Ending(state="failed", reason="OSError: disk"))
 
-    assert told() == ["owl was killed by SIGTERM"]
+    assert sorted(told()) == ["owl failed: OSError: disk", "owl was killed by SIGTERM"]
     assert lives.records()[0].ending.reason == "OSError: disk"
 
 
@@ -332,7 +332,7 @@ def test_it_is_back(lives, told, inbox):
 
     assert told()[1:] == ["Resolved: owl failed: ValueError: lr"]
     assert inbox.messages[1].alert.kind == "resolved"
-    assert inbox.messages[1].alert.text == "Its heartbeat is back."
+    assert inbox.messages[1].alert.text == "It is back."
     (record,) = lives.records()
     assert record.beat_at - record.started_at == pytest.approx(62.01)
 

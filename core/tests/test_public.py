@@ -47,7 +47,7 @@ FLOORS = [
     {"_alert", "_text"},
     {"_attachment", "_ending", "_filesystem", "_imports", "_mode", "_places"},
     {"_processes", "_secret"},
-    {"_errors", "_oom", "_told"},
+    {"_errors", "_oom", "_signals", "_told"},
     {
         *("_supervisor._descendants", "_supervisor._signals"),
         "_supervisor._tail",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import attrs
 import pytest
@@ -94,8 +95,10 @@ def test_one_that_is_still_there(known, start):
 
 
 def test_one_of_another_machine(known, start):
-    """Nobody knows whether it is there: a job that was moved goes on."""
-    known("one", place="another machine")
+    """Nobody knows whether it is there: a job that was moved goes on, once it is silent."""
+    known("one", place="another machine", beat_at=time.time() - 10)
+    assert start(resume="auto").id != "one"
+    known("one", place="another machine", beat_at=time.time() - 301)
 
     assert start(resume="auto").id == "one"
 
@@ -155,6 +158,7 @@ def test_goes_on_since(known, start):
 
 ASK = """
 import os
+import time
 from tocsin import _session as session
 from tocsin._alert import Origin
 rank, job = os.environ.get("RANK"), os.environ.get("JOB", "")

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         Unrouted,
     )
     from tocsin._routing import Scope, Subscription
-    from tocsin._run import Run
+    from tocsin._run import Config, Run
     from tocsin._secret import FromEnv, FromFile, Secret
     from tocsin._session import alert, finish, init, log, resolve
     from tocsin._settings import Channel, Settings
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
     run: Run | None
     """The run that is current in this process, if there is one."""
+    config: Config
+    """Its `Run.config`; before `init`, one that is empty."""
 
 __all__ = [
     "Admitted",
@@ -115,6 +117,7 @@ __all__ = [
     "TocsinError",
     "Unrouted",
     "alert",
+    "config",
     "finish",
     "hookimpl",
     "init",
@@ -198,10 +201,14 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("tocsin")
-    if name == "run":  # another one at another time
-        from tocsin._session import current
+    if name in {"config", "run"}:  # another one at another time
+        from tocsin._session import current, run_config
 
-        return current()
+        return current() if name == "run" else run_config()
+    if name in {"integrations", "logging"}:
+        from importlib import import_module
+
+        return import_module(f"tocsin.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
     from importlib import import_module

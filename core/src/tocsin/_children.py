@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from tocsin._hooks import Current, Watched
+    from tocsin._signals import Current, Watched
 
 
 class _ChildHook(Hook):

@@ -17,6 +17,7 @@ _CAUSES = 3
 _MEMBERS = 3  # of a group that are told with their frames
 _REASON = 2000  # characters
 _READ = 50_000  # likewise, that are looked at
+_HUGE = 2**31
 _HEADLINE = 120  # likewise, of a title
 _LINE = 500  # characters of a frame
 _EXHAUSTED = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, on a device
@@ -121,9 +122,16 @@ def _exited(code: object) -> Ending:
     if code is None or code == 0:
         return Ending(state=RunState.FINISHED, exit_code=0)
     if isinstance(code, int):
-        return Ending(state=RunState.FAILED, exit_code=code & 0xFF)
+        real = as_exit_code(code)
+        state = RunState.FAILED if real else RunState.FINISHED
+        return Ending(state=state, exit_code=real)
     reason = _cut(printed(code), _REASON)
     return Ending(state=RunState.FAILED, exit_code=1, reason=reason)
+
+
+def as_exit_code(code: int) -> int:
+    """Return what the system makes of an exit code: a byte; of a huge one, 255."""
+    return code & 0xFF if abs(code) < _HUGE else 0xFF
 
 
 def stack_of(thread_id: int) -> str:

@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
 import logging
-import os
-import signal
 import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from tocsin import _signals as signals
 from tocsin._told import is_told, mark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType, TracebackType
 
-_SIGNALS = ("SIGTERM", "SIGHUP")
-_GRACE = 10.0
-"""Seconds at most that a signal is kept from ending the process."""
-_SUBMITTED = 0.5
-"""Seconds at most that the program's own handler waits until the alert is kept."""
-_LEAVING = 1.0
-"""Seconds at most that a signal waits for our own code, in whose middle it came."""
-_OURS = __name__.rpartition(".")[0] + "._"
-_WATCHING = _OURS + "watching"  # what it calls is the program's own
-
-
-class Watched(Protocol):
-    """What is told: the run that is current in this process."""
-
-    def _failed(self, error: BaseException) -> None:
-        """Note that the program ends with an exception."""
-
-    def _stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
-        """Note an exception that nobody caught; the program goes on."""
-
-    def _stopped(self, signal_name: str, *, is_last: bool) -> None:
-        """Note a signal; with `is_last` the process ends when this returns."""
-
-    def _leave(self) -> None:
-        """Deliver what there is: a process ends to which the run was sent."""
-
-    @property
-    def _is_own(self) -> bool:
-        """Whether this process started it, and it has not ended."""
-
-
-Current = Callable[[], Watched | None]
+    from tocsin._signals import Current
 
 
 class Hook:
@@ -87,6 +53,8 @@ class _MainHook(Hook):
                 self.tell(error, " at the prompt", is_grave=True)
             elif run is not None:
                 run._failed(error)  # noqa: SLF001 - ours
+        except KeyboardInterrupt:  # a second one: somebody does not want to wait
+            pass
         finally:
             self._previous(kind, error, trace)
 
@@ -107,7 +75,8 @@ class _UnraisableHook(Hook):
 
     def __call__(self, args: sys.UnraisableHookArgs) -> None:
         try:
-            if not sys.is_finalizing():
+            run = self._current()
+            if run is not None and run._is_own and not sys.is_finalizing():  # noqa: SLF001 - ours
                 what = (
                     getattr(args.object, "__qualname__", "")
                     or type(args.object).__name__
@@ -120,27 +89,32 @@ class _UnraisableHook(Hook):
 class _Exit(Hook):
     """Notes the code that the program ends with, where it says so with ``sys.exit``."""
 
-    code: object = None
-    main: FrameType | None = None
-    """Where the program began that said so."""
+    last: SystemExit | None = None
+    """The last one that the main thread raised."""
 
     def __call__(self, code: object = None, /) -> None:
-        self.note(code)
-        self._previous(code)
+        try:
+            self._previous(code)
+        except SystemExit as error:
+            self.note(error)
+            raise
 
-    def note(self, code: object) -> None:
+    def note(self, error: SystemExit) -> None:
         if threading.current_thread() is threading.main_thread():
-            self.code, self.main = code, _outermost(sys._getframe())  # noqa: SLF001 - documented
+            self.last = error
 
 
 class _Quit(Hook):
     """Notes it where the program says so with ``exit`` or ``quit``."""
 
     def __call__(self, code: object = None) -> None:
-        note = getattr(sys.exit, "note", None)
-        if note is not None:
-            note(code)
-        self._previous(code)
+        try:
+            self._previous(code)
+        except SystemExit as error:
+            note = getattr(sys.exit, "note", None)
+            if note is not None:
+                note(error)
+            raise
 
     def __repr__(self) -> str:
         return repr(self._previous)
@@ -178,9 +152,7 @@ def install(current: Current) -> None:
     if not any(getattr(one, "is_tocsin", False) for one in asyncio_log.filters):
         asyncio_log.addFilter(_Unretrieved(current))
     _install_in_notebook(current)
-    if os.name != "nt":  # Windows has no such signals, and ends a process without them
-        for name in _SIGNALS:
-            _Signal.install(name, current)
+    signals.install(current)
 
 
 def _replace(
@@ -191,7 +163,10 @@ def _replace(
 ) -> None:
     previous = getattr(module, name, None)  # `python -S` has no exit() and quit()
     if previous is not None and not getattr(previous, "is_tocsin", False):
-        setattr(module, name, hook(previous, current))
+        ours = hook(previous, current)
+        # as pickle and help() know it
+        ours.__name__ = getattr(previous, "__name__", name)  # type: ignore[attr-defined]
+        setattr(module, name, ours)
 
 
 def what_ended_it() -> BaseException:
@@ -202,20 +177,19 @@ def what_ended_it() -> BaseException:
     """
     if is_interactive():
         return SystemExit()
+    said = getattr(sys.exit, "last", None)
+    if said is not None and _has_left(said):
+        return said  # type: ignore[no-any-return]
     error = getattr(sys, "last_value", None)
-    if isinstance(error, BaseException):
-        trace = error.__traceback__
-        if trace is not None and _was_left(trace.tb_frame):
-            return error
-    main = getattr(sys.exit, "main", None)
-    is_caught = main is not None and _has_returned(main)
-    return SystemExit(None if is_caught else getattr(sys.exit, "code", None))
+    if isinstance(error, BaseException) and _has_left(error, is_main=True):
+        return error
+    return SystemExit()
 
 
-def forget_exit_code() -> None:
+def forget_exit() -> None:
     """Forget it: the program goes on, since it caught its own exit."""
-    if getattr(sys.exit, "code", None) is not None:
-        sys.exit.code = sys.exit.main = None  # type: ignore[attr-defined]
+    if getattr(sys.exit, "last", None) is not None:
+        sys.exit.last = None  # type: ignore[attr-defined]
 
 
 def _outermost(frame: FrameType) -> FrameType | None:
@@ -226,129 +200,30 @@ def _outermost(frame: FrameType) -> FrameType | None:
     return frame if is_main or frame.f_code.co_name == "<module>" else None
 
 
-def _was_left(frame: FrameType) -> bool:
-    """Say whether an exception left this frame, and with it the program."""
-    return _outermost(frame) is frame and not _has_returned(frame)
+def _has_left(error: BaseException, *, is_main: bool = False) -> bool:
+    """Say whether an exception left the last frame that handled it, which is over now.
+
+    With `is_main` that has to be where the program began.
+    """
+    trace = error.__traceback__
+    if trace is None:
+        return False
+    frame = trace.tb_frame
+    if is_main and _outermost(frame) is not frame:
+        return False
+    if frame.f_globals is globals():  # we raised it, and nobody handled it since
+        return True
+    last = _last_instruction(frame)
+    has_raised_another = last == "RAISE_VARARGS" and frame.f_lasti != trace.tb_lasti
+    return not has_raised_another and not last.startswith("RETURN")
 
 
-def _has_returned(frame: FrameType) -> bool:
-    """Say whether a frame that is over came to its end: its last instruction says so."""
+def _last_instruction(frame: FrameType) -> str:
+    """Return what a frame did last that is over."""
     import opcode
 
     code, last = frame.f_code.co_code, frame.f_lasti
-    return last >= 0 and opcode.opname[code[last]].startswith("RETURN")
-
-
-class _Signal:
-    """A signal that asks the process to end."""
-
-    is_tocsin = True
-
-    def __init__(self, name: str, previous: object, current: Current) -> None:
-        self._name = name
-        self._previous = previous
-        self._current = current
-        self._is_ending = False
-        self._is_put_off = False
-
-    @classmethod
-    def install(cls, name: str, current: Current) -> None:
-        number = getattr(signal, name)
-        previous = signal.getsignal(number)
-        is_ours = getattr(previous, "is_tocsin", False)
-        # what is ignored stays so, and what is not Python's is left alone; and who handles
-        # a hangup reads its configuration anew, and goes on
-        if is_ours or previous in {None, signal.SIG_IGN}:
-            return
-        if name == "SIGHUP" and callable(previous):
-            return
-        if previous is signal.SIG_DFL and _is_caught(number):
-            return
-        with contextlib.suppress(ValueError):  # only the main thread may
-            signal.signal(number, cls(name, previous, current))
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        run = self._current()
-        if run is not None and run._is_own and not self._is_ending:  # noqa: SLF001 - ours
-            ours = None if self._is_put_off or not self._is_last else _ours(frame)
-            if ours is not None:
-                self._put_off(number, ours)
-                return
-            self._is_ending = self._is_last
-            self._tell(run, is_last=self._is_last)
-        if callable(self._previous):
-            self._previous(number, frame)
-        elif self._is_last:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    @property
-    def _is_last(self) -> bool:
-        """Whether it ends the process: the first one of a container it would not."""
-        return not callable(self._previous) and os.getpid() != 1
-
-    def _put_off(self, number: int, ours: FrameType) -> None:
-        """Let our own code come to its end first: whoever tells needs the locks it has."""
-        self._is_put_off = True
-        _once_left(ours, lambda: self(number, None))
-        timer = threading.Timer(_LEAVING, self._insist, [number])
-        timer.daemon = True
-        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
-            timer.start()
-
-    def _insist(self, number: int) -> None:
-        """Do not wait for code that waits itself."""
-        if not self._is_ending:
-            os.kill(os.getpid(), number)
-
-    def _tell(self, run: Watched, *, is_last: bool) -> None:
-        """Tell in another thread: what was interrupted here may hold any lock."""
-
-        def tell() -> None:
-            run._stopped(self._name, is_last=is_last)  # noqa: SLF001 - ours
-
-        thread = threading.Thread(target=tell, name="tocsin signal", daemon=True)
-        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
-            thread.start()
-            # whatever hangs, the process must not outlive its grace time
-            thread.join(_GRACE if is_last else _SUBMITTED)
-
-
-def _ours(frame: FrameType | None) -> FrameType | None:
-    """Return where our code begins that is under way there; None if none is."""
-    found = None
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__"))
-        if name == _WATCHING:
-            return found
-        if name.startswith(_OURS):
-            found = frame
-        frame = frame.f_back
-    return found
-
-
-def _once_left(frame: FrameType, then: Callable[[], None]) -> None:
-    """Call something as soon as a frame, that is under way in this thread, comes to its end."""
-    previous = sys.gettrace()
-
-    def see(_: FrameType, event: str, __: object) -> Callable[..., object]:
-        if event == "return":
-            sys.settrace(previous)
-            then()
-        return see
-
-    frame.f_trace, frame.f_trace_lines = see, False
-    sys.settrace(lambda *_: None)
-
-
-def _is_caught(number: int) -> bool:
-    """Say whether something that is not Python handles a signal, as faulthandler does."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:  # no Linux
-        return False
-    _, _, rest = status.partition("SigCgt:")
-    return bool(rest) and bool(int(rest.split()[0], 16) >> (number - 1) & 1)
+    return opcode.opname[code[last]] if last >= 0 else ""
 
 
 def is_interactive() -> bool:

@@ -17,11 +17,11 @@ from tocsin import _places as places
 from tocsin import _processes as processes
 from tocsin import _watcher as watcher
 from tocsin._ending import GATHER, Ending, RunState
-from tocsin._errors import StoreError
+from tocsin._errors import StoreError, printed
 from tocsin._failure import stack_of
 from tocsin._listener import Change
 from tocsin._oom import Count
-from tocsin._report import alert_of, lasted
+from tocsin._report import alert_of, end_key, lasted
 from tocsin._run_record import RunRecord
 from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher, heartbeat
 
@@ -40,6 +40,8 @@ _WATCHING_RANKS = 8
 each rank."""
 _BRIEFLY = 1.0
 """Seconds that a heartbeat waits for the store: the next one is soon."""
+_AS_ASKED = 120.0
+"""Seconds within which a program ends that was asked to, and has a handler of its own."""
 _JUMP = 60.0
 """Seconds by which the clock is off when it was set, and did not just go on."""
 
@@ -94,6 +96,7 @@ class Life:
             progress_at=now,
             tags=tuple(tags),
             is_supervisor=is_supervisor,
+            end_key=end_key(origin.run, places.step() if is_ranked else None),
             under=supervisor.run if supervisor else "",
             pid=os.getpid(),
             place=processes.place(),
@@ -108,6 +111,7 @@ class Life:
         self._count = Count() if self._is_ranked else None
         self._stalled: Alert | None = None
         self._asked: Ending | None = None
+        self._asked_at = 0.0
         self._until = 0.0  # on the monotonic clock: when the end has to be over
         self.metrics: dict[str, object] = {}
         self.step: int | None = None
@@ -118,6 +122,11 @@ class Life:
     def ending(self) -> Ending | None:
         """How it ended; None while it runs."""
         return self._record.ending
+
+    @property
+    def end_key(self) -> str:
+        """What the alert of its end has for a key."""
+        return self._record.end_key
 
     @property
     def state(self) -> RunState:
@@ -143,9 +152,12 @@ class Life:
     def _known_before(self) -> RunRecord | None:
         record = self._record
         with contextlib.suppress(StoreError):
-            for known in self._notifier.state.runs(self._now(), record.scope):
-                if known.address == record.address:
-                    return known
+            known = [
+                one  # in another job, too: that is what a scheduler makes of a restart
+                for one in self._notifier.state.runs(self._now())
+                if (one.run, one.member) == (record.run, record.member)
+            ]
+            return max(known, key=lambda one: one.beat_at, default=None)
         return None
 
     def log(self, metrics: Mapping[str, object], step: int | None) -> None:
@@ -234,7 +246,7 @@ class Life:
         metrics: dict[str, object] = {} if self.step is None else {"step": self.step}
         metrics.update(self.metrics)
         return {
-            name: f"{value:.6g}" if isinstance(value, float) else str(value)
+            name: f"{value:.6g}" if isinstance(value, float) else printed(value)
             for name, value in metrics.items()
         }
 
@@ -245,7 +257,7 @@ class Life:
             return
         idle = ticks - self._moved
         if idle < stall_after:
-            if self._stalled is not None:
+            if self._stalled is not None and not self._stall_peers():
                 self._stalled = None
                 self._take(watcher.told(self._moving(), self._now()))
             return
@@ -258,6 +270,16 @@ class Life:
             )
             self._take(self._stalled)
             self._offer("state", {"state": STALLED})
+
+    def _stall_peers(self) -> bool:
+        """Whether another rank still stalls: one alert tells of all of them."""
+        if not self._is_ranked:
+            return False
+        return any(
+            0 < peer.stall_after <= peer.beat_at - peer.progress_at
+            for peer in self._peers(self._now())
+            if peer.ending is None
+        )
 
     def _moving(self) -> watcher.Finding:
         record = attrs.evolve(self._record, beat_at=self._now())
@@ -312,12 +334,15 @@ class Life:
             if self.ending is not None or self._asked is not None:
                 return
             self._asked = ending = self._completed(ending)
+            self._asked_at = self._ticks()
         self._tell(ending)
         self._beat = -math.inf
 
     def _patience(self) -> float:
         """Return how long the store may take: the end has only so much time."""
-        return max(_BRIEFLY, self._until - time.monotonic())
+        if self.ending is None:
+            return _BRIEFLY
+        return max(0.1, self._until - time.monotonic())
 
     def end(
         self, ending: Ending, *, timeout: float = _BRIEFLY, is_told: bool = False
@@ -333,10 +358,8 @@ class Life:
             ending = self._completed(ending)
             if self._is_interactive and ending.signal:
                 is_told = True  # whoever sits there has closed it
-            if self._asked is not None:
-                is_told = True
-                if not ending.reason:
-                    ending = self._asked
+            if self._is_as_asked(ending):
+                ending, is_told = self._asked or ending, True
             self._record = attrs.evolve(self._record, ending=ending)
         if ending.is_bad and not is_told:
             self._tell(ending)
@@ -344,10 +367,16 @@ class Life:
         for step in steps[:1] if is_told else steps:
             try:
                 step()
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - the others are still to be done
                 _log.debug("the end of the run is not written down: %s", error)
         facts = {"state": ending.state.value, "exit_code": ending.exit_code}
         self._offer("state", {**facts, "reason": ending.reason})
+
+    def _is_as_asked(self, ending: Ending) -> bool:
+        """Whether it ends because it was asked to, which people know: soon, and no worse."""
+        if self._asked is None or ending.reason:
+            return False
+        return self._ticks() - self._asked_at < _AS_ASKED
 
     def _completed(self, ending: Ending) -> Ending:
         state = ending.state
@@ -367,14 +396,25 @@ class Life:
             self.gathers_until = self._ticks() + GATHER
 
     def _alert(self, ending: Ending) -> Alert:
-        record, now = self._record, self._now()
-        return alert_of(ending, record.origin, now, tags=record.tags, url=self._url)
+        record = self._record
+        return alert_of(
+            ending,
+            record.origin,
+            self._now(),
+            tags=record.tags,
+            url=self._url,
+            key=record.end_key,
+        )
 
     def _tell_finished(self) -> None:
         """Tell that all is well: the last rank does, and nobody in a notebook."""
         ending = self.ending
         if ending is None or ending.is_bad or self._is_interactive:
             return
+        if self._asked is not None:  # it went on, and all is well
+            self._take(
+                watcher.told(watcher.Finding(Found.BACK, self._record), self._now())
+            )
         alert = self._alert(ending)
         if self._notifier.intake.is_wanted(alert) and self._is_last():
             self._take(alert)
@@ -384,12 +424,20 @@ class Life:
             return True
         now = self._now()
         try:
-            return not any(_is_there(peer, now) for peer in self._peers(now))
+            return not any(
+                _is_there(peer, now) or self._has_failed(peer)
+                for peer in self._peers(now)
+            )
         except StoreError:  # then the first one tells
             return not self._record.origin.rank
 
+    def _has_failed(self, peer: RunRecord) -> bool:
+        """Whether a rank of this very run ended badly: then the job did not finish."""
+        is_bad = peer.ending is not None and peer.ending.is_bad
+        return is_bad and peer.beat_at >= self._record.started_at
+
     def _look_if_bad(self) -> None:
-        if self._is_ranked and self.ending is not None and self.ending.is_bad:
+        if self._is_ranked and self._is_on_watch():
             # who went without a word did so first: the others notice, and end
             tell(self._notifier, self._found_of_peers(), at=None)
 
@@ -399,7 +447,8 @@ class Life:
     def listen_to_the_end(self, deadline: float) -> None:
         """Give listeners their time to hear of the end."""
         if self._listening:
-            self._listening.drain(max(0.1, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            self._listening.drain(min(_BRIEFLY, max(0.1, left)))
 
     def wait_for_others(self) -> None:
         """Let the other witnesses of the end say what they know, before it is sent."""
@@ -426,8 +475,11 @@ def tell(notifier: Notifier, findings: Iterable[Finding], at: float | None) -> N
         since = finding.record.beat_at if at is None else at
         notifier.intake.receive(watcher.told(finding, since))
         if finding.found in {Found.GONE, Found.BACK}:
-            lost_at = notifier.now() if finding.found is Found.GONE else None
-            notifier.state.note_lost(finding.record, lost_at, notifier.now())
+            now = notifier.now()
+            is_gone = finding.found is Found.GONE
+            # a clock may have been set back
+            lost_at = max(now, finding.record.beat_at) if is_gone else None
+            notifier.state.note_lost(finding.record, lost_at, now)
 
 
 def _is_there(record: RunRecord, now: float) -> bool:

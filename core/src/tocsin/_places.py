@@ -17,6 +17,8 @@ _RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 """In this order; never LOCAL_RANK, which is one alert for each node."""
 
 
+_DIGITS = 9
+"""Of a rank; what is longer is none."""
 _SIZE_VARIABLES = (
     *("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS"),
     "SLURM_NTASKS",
@@ -101,16 +103,21 @@ def rank() -> int | None:
     """Return this process's rank in its job."""
     for variable in _RANK_VARIABLES:
         value = os.environ.get(variable, "")
-        if value.isdecimal():
+        if value.isdecimal() and len(value) <= _DIGITS:
             return int(value)
     return None
+
+
+def step() -> str:
+    """Return which of the job's steps this is; empty where there are none."""
+    return os.environ.get("SLURM_STEP_ID", "")
 
 
 def world_size() -> int | None:
     """Return how many ranks the job has."""
     for variable in _SIZE_VARIABLES:
         value = os.environ.get(variable, "")
-        if value.isdecimal():
+        if value.isdecimal() and len(value) <= _DIGITS:
             return int(value)
     return None
 

@@ -135,12 +135,17 @@ class _Registrar:
 def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     registrar = _Registrar()
     try:
-        _call_register(entry.load(), registrar)
+        plugin = entry.load()
+        _call_register(plugin, registrar)
     except BaseException as error:
         raise _broken("provider", entry, owner, error) from error
     for provider in registrar.providers:
         if provider.name == entry.name:
             return provider
+    if not registrar.providers and _listens(plugin):
+        raise PluginError(
+            f"{entry.name!r} of {owner} is a listener, no provider: name it in `listeners`"
+        )
     offered = ", ".join(repr(p.name) for p in registrar.providers) or "nothing"
     remedy = (
         "its provider must bear the entry point's name"
@@ -150,6 +155,10 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     raise PluginBroken(
         f"the entry point {entry.name!r} of {owner} offers {offered}: {remedy}"
     )
+
+
+def _listens(plugin: object) -> bool:
+    return bool(_manager(plugin).hook.tocsin_run_changed.get_hookimpls())
 
 
 def _broken(

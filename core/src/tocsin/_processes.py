@@ -23,6 +23,14 @@ def place() -> str:
         return ""
 
 
+def is_outermost() -> bool:
+    """Say whether pids are the machine's own here, and no container's.
+
+    The number is that of the first namespace of pids, in Linux's ``proc_ns.h``.
+    """
+    return place().endswith("[4026531836]")
+
+
 def born(pid: int) -> str:
     """Return when a process was started, in the kernel's ticks; empty if it is not there."""
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TRACEBACK = "Traceback (most recent call last):\n"
 
 END = "end of run"
-"""The key of the alerts that tell of an end: all ranks and witnesses share it."""
+"""How the key of an alert begins that tells of an end."""
 
 MAX_OUTPUT_LINES = 20
 """Of the last output, lines that are in the text; all that is known is attached."""
@@ -39,6 +39,15 @@ def name_of(origin: Origin) -> str:
     return origin.run_name or origin.run or "The program"
 
 
+def end_key(run: str, step: str | None) -> str:
+    """Return what the throttle counts as the same end.
+
+    A job may have many runs, each with its end, and several ranks of one run, which are
+    known by the `step` of the job that they are; None: it has no ranks.
+    """
+    return f"{END} {run}" if step is None else f"{END} {step}".rstrip()
+
+
 def alert_of(
     ending: Ending,
     origin: Origin,
@@ -46,11 +55,12 @@ def alert_of(
     *,
     tags: Iterable[str] = (),
     url: str = "",
+    key: str = "",
     id: str = "",  # noqa: A002 - the alert's own word
 ) -> Alert:
     """Return the alert that tells of an end.
 
-    Where others may have something to add, theirs have the same key, and join it while it
+    `key` is the run's own (see `end_key`). Where others may have something to add, theirs have the same key, and join it while it
     waits for them.
     """
     kind = KINDS[ending.state]
@@ -59,7 +69,7 @@ def alert_of(
         level=LEVELS.get(kind, "ERROR"),
         wait_duration=0 if ending.is_alone else DEFAULT_WAIT_DURATION,
         kind=kind,
-        key=END if ending.is_bad else f"{END}: {kind}",
+        key=(key or END) + ("" if ending.is_bad else f": {kind}"),
         tags=tuple(tags),
         url=url,
         origin=origin,

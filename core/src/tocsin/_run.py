@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import threading
 import time
+import weakref
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -21,11 +23,11 @@ from tocsin._alert import (
 )
 from tocsin._ending import Ending, RunState
 from tocsin._errors import RunFinished, printed
-from tocsin._failure import account, ending_of
+from tocsin._failure import account, as_exit_code, ending_of
 from tocsin._metrics import Watch, scalars
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
-from tocsin._report import name_of
+from tocsin._report import END, name_of
 from tocsin._results import Disabled
 from tocsin._settings import Settings
 from tocsin._terminal import echo, say
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tocsin")
 
+_ASKED = 0.4  # seconds, of the half that a program's own handler waits
+_MAX_STEP = 2**63
 _YEAR = 365 * 86_400.0  # seconds
 
 
@@ -74,6 +78,8 @@ class Run:
         self.config = Config(config or {})
         """What `init` was given as the program's settings."""
         self.origin = notifier.placed(origin)
+        if life is not None:
+            _living[self.origin] = self
 
     @property
     def id(self) -> str:
@@ -99,6 +105,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.name}{' finished' if self._is_finished else ''}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return the run: what holds it may be copied, and there is one of it."""
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle where it came from: in another process it raises the same run's alerts."""
@@ -188,11 +201,28 @@ class Run:
         is_there = places.config_file() is not None
         return "" if is_there else str(places.config_dir() / "tocsin.toml")
 
-    def log(self, metrics: Mapping[str, object], step: int | None = None) -> None:
+    @property
+    def project(self) -> str:
+        """What the run belongs to."""
+        return self.origin.project
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """The last value of each metric that was logged."""
+        return {} if self._life is None else dict(self._life.metrics)
+
+    def log(
+        self,
+        metrics: Mapping[str, object],
+        step: int | None = None,
+        *,
+        commit: bool | None = None,  # noqa: ARG002 - W&B's
+    ) -> None:
         """Note metrics: the last values are in messages and heartbeats, and are progress.
 
         Numbers, short texts and what has an ``item()``, such as a tensor of one element,
-        are kept; a mapping within is ``outer.inner``; anything else is left out.
+        are kept; a mapping within is ``outer.inner``; anything else is left out. `commit`
+        is W&B's, and changes nothing.
 
         Raises:
             RunFinished: `finish` was called.
@@ -202,7 +232,7 @@ class Run:
             self._refuse()
         kept = scalars(metrics)
         if self._life is not None:
-            self._life.log(kept, step)
+            self._life.log(kept, _whole(step))
         for name, watch in tuple(self._watches.items()):
             value = kept.get(name)
             if isinstance(value, float | int):
@@ -276,8 +306,9 @@ class Run:
         left stays kept, for the next process with this configuration or for ``tocsin
         drain``.
         """
-        state = RunState.FAILED if exit_code else RunState.FINISHED
-        ending = Ending(state=state, exit_code=exit_code or 0, message=message)
+        code = 0 if exit_code is None else as_exit_code(operator.index(exit_code))
+        state = RunState.FAILED if code else RunState.FINISHED
+        ending = Ending(state=state, exit_code=code, message=printed(message))
         self._end(ending, timeout=timeout)
 
     def _end(
@@ -317,7 +348,8 @@ class Run:
             return
         scope = self.origin.job or self.origin.run
         for title, count in self._notifier.untold(scope, timeout=timeout):
-            say(f"tocsin: {count:,} more like {title!r} suppressed in this run")
+            if not title.startswith(END):  # that is told by whoever is last
+                say(f"tocsin: {count:,} more like {title!r} suppressed in this run")
         if self._life is not None and self._life.gathers_until:
             return  # another rank may be at it just now
         if kept := self._notifier.pending(timeout=timeout):
@@ -348,7 +380,7 @@ class Run:
                 f"{name_of(self.origin)}: unhandled {type(error).__name__}{where}",
                 account(error),
                 AlertLevel.ERROR if is_grave else AlertLevel.WARN,
-                kind="crashed",
+                kind="crashed" if is_grave else "ignored",
                 tags=self._tags,
                 url=self.url,
                 origin=self.origin,
@@ -366,6 +398,7 @@ class Run:
             self._end(ending, timeout=self._notifier.settings.flush_timeout)
         elif self._life is not None:
             self._life.ask(ending)
+            self._notifier.flush(_ASKED)  # the handler may end the process at once
 
     def _leave(self) -> None:
         """End this process' part of a run that another one started."""
@@ -414,6 +447,15 @@ class DisabledRun(Run):
     def watch_metric(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - likewise
         """Do nothing."""
 
+    def mark_preempting(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - likewise
+        """Do nothing."""
+
+    def _failed(self, error: BaseException) -> None:
+        """Tell nobody."""
+
+    def _stumbled(self, error: BaseException, where: str, *, is_grave: bool) -> None:
+        """Tell nobody."""
+
     def finish(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - likewise
         """Do nothing, more than once."""
         self._is_finished = True
@@ -439,6 +481,8 @@ def notifier_for(
 
 _lock = threading.RLock()
 _attached: dict[object, Run] = {}
+_living: weakref.WeakValueDictionary[Origin, Run] = weakref.WeakValueDictionary()
+"""The runs that this process started."""
 
 
 def attached(
@@ -450,6 +494,9 @@ def attached(
         ConfigError: The configuration has mistakes by now.
 
     """
+    own = _living.get(origin)
+    if own is not None and own._pid == os.getpid():  # noqa: SLF001 - ours
+        return own
     whose = (origin, tags, url, source, mode, os.getpid())
     with _lock:
         known = _attached.get(whose)
@@ -459,6 +506,15 @@ def attached(
             known = _attached[whose] = kind(notifier, origin, tags, url=url)
             children.watch_worker(known)
         return known
+
+
+def _whole(step: object) -> int | None:
+    """Return a step as an int; one that is none is no step."""
+    try:
+        number = operator.index(step)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - anyone's code; a metric must not cost a training
+        number = -1
+    return number if 0 <= number < _MAX_STEP else None
 
 
 class Config(dict[str, Any]):

@@ -42,6 +42,8 @@ class RunRecord:
     """When it last logged metrics, or started."""
     is_supervisor: bool = False
     tags: tuple[str, ...] = attrs.field(default=(), converter=_words)
+    end_key: str = ""
+    """What the alert of its end has for a key."""
     under: str = ""
     """The run of the supervisor that watches it, if one does."""
     pid: int = attrs.field(default=0, converter=int)

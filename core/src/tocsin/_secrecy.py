@@ -11,23 +11,28 @@ from tocsin._secret import redact
 _SHORTEST = 8  # characters: what is shorter is no secret, and may be any word
 
 _NAMES = (
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|WEBHOOK"
+    r"TOKEN|SECRET|PASSW|(?:^|_)(?:PASS|PWD)$|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|WEBHOOK"
     r"|_KEY$|_DSN$|DATABASE_URL$"
 )
 """Of environment variables that hold one, whatever their case."""
 
 _FORMS = r"""
-      (?<=://)[^/\s:@]+:[^/\s@]+(?=@)           # user:password of a URL
+      (?<=://)[^/\s:@]*:[^/\s@]+(?=@)           # user:password of a URL
     | (?<=/services/)T\w+/B\w+/\w+              # of a webhook's address
     | (?<=/api/webhooks/)\d+/[\w-]+
-    | \bxox[a-z]-[\w-]{8,}
+    | \b(?:xox[a-z]|xapp|pypi)-[\w-]{8,}
+    | \b(?:npm_|AIza|dapi)[\w-]{16,}
+    | -----BEGIN[ ](?:\w+[ ])*PRIVATE[ ]KEY-----[\s\S]*?(?:-----END[^-]*-----|\Z)
+    | (?<=AccountKey=)[\w+/=]{8,}
+    | (?<=[?&]sig=)[\w%+/-]{8,}
     | \b(?:ghp|gho|ghs|ghr|github_pat|glpat|hf|sk|pk|rk)[_-][\w-]{16,}
     | \bAKIA[0-9A-Z]{12,}                       # AWS
-    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*        # JSON web token
+    | (?<![\w-])eyJ[\w-]{8,4096}\.[\w-]{8,}\.[\w-]*        # JSON web token
     | (?<=[Bb]earer\ )[\w.~+/=-]{8,}
+    | (?<=[Aa]uthorization:\ token\ )[\w.~+/=-]{8,}
     | (?<=[Bb]asic\ )[\w+/=-]{8,}
     | (?P<name>(?:password|passwd|token|secret|api_?key|access_?key)
-        (?:=|["']?\s*[:=]\s*(?P<quote>["'])))
+        (?:["']?\s*[:=]\s*(?P<quote>["'])|(?<!token)\s*[:=]\s*|\s*=\s*))
       (?:(?(quote)[^"'\n]|[^\s&'",;])){4,}
 """
 """What looks like one wherever it stands, whatever its case."""

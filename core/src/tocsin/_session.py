@@ -7,6 +7,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import math
 import os
 import sys
 import threading
@@ -20,23 +21,24 @@ from tocsin import _children as children
 from tocsin import _hooks as hooks
 from tocsin import _places as places
 from tocsin import _processes as processes
-from tocsin._alert import Origin
+from tocsin import _signals as signals
+from tocsin._alert import Alert, Origin
 from tocsin._ending import RunState
-from tocsin._errors import ConfigError, StoreError
+from tocsin._errors import ConfigError, StoreError, printed
 from tocsin._failure import ending_of
 from tocsin._life import Life, Supervised
 from tocsin._listening import Listening
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
-from tocsin._run import DisabledRun, Run, notifier_for
+from tocsin._run import Config, DisabledRun, Run, notifier_for
 from tocsin._settings import Settings
 from tocsin._told import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tocsin._alert import Alert
     from tocsin._results import Result
+    from tocsin._run_record import RunRecord
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +49,11 @@ _lock = threading.RLock()
 _current: Run | None = None
 _default: Run | None = None
 _is_finished_at_exit = False
+_started = 0
+"""Runs so far in this process."""
+_supervisor: Supervised | None = None
+"""Who watches this process."""
+_PID = 10  # digits
 
 
 def init(
@@ -96,10 +103,11 @@ def init(
         ConfigError: The configuration has mistakes; the error holds all of them. Or the
             team is unknown, or you are not among its members.
         ValueError: The mode is none of the three, or `resume` is none of its words, or
-            there is an earlier run and must not be, or the other way round.
+            there is an earlier run and must not be, or the other way round, or
+            `stall_after` is negative.
 
     """
-    global _current  # noqa: PLW0603 - there is one in a process
+    global _current, _started, _supervisor  # noqa: PLW0603 - there is one in a process
     chosen = Mode.parse(mode)
     wish = _resume(resume)
     given, supervisor = _given()
@@ -114,28 +122,38 @@ def init(
         host=places.host(),
         rank=places.rank(),
     )
+    stalls = _seconds(stall_after)
+    words = (tags,) if isinstance(tags, str) else tuple(map(printed, tags))
     notifier = notifier_for(origin, file, chosen)
-    origin = _known_or_new(notifier, origin, wish)
+    try:
+        origin = _known_or_new(notifier, origin, wish)
+    except ValueError:
+        notifier.close(0)
+        raise
     with _lock:
         previous, _current = _current, None
     if previous is not None:
         previous.finish()
     if chosen is Mode.DISABLED:
-        run: Run = DisabledRun(notifier, origin, tags, url=url, config=own)
+        run: Run = DisabledRun(notifier, origin, words, url=url, config=own)
     else:
         run = _living(
             notifier,
             notifier.placed(origin),
-            tuple(tags),
+            words,
             url,
             own,
-            _seconds(stall_after, notifier.settings.stall_after),
+            notifier.settings.stall_after if stalls is None else stalls,
             supervisor=supervisor,
             is_resumed=wish != "never" and bool(id or wish == "auto"),
         )
     with _lock:
         _current = run
-    _install()
+        _started += 1
+        _supervisor = supervisor
+    os.environ.pop("TOCSIN_RUN_ID", None)  # what this program starts is another run
+    if chosen is not Mode.DISABLED:
+        _install()
     return run
 
 
@@ -158,10 +176,13 @@ def _told_apart(
     return (config, None) if isinstance(config, Mapping) else (None, config)
 
 
-def _seconds(given: float | timedelta | None, otherwise: float) -> float:
+def _seconds(given: float | timedelta | None) -> float | None:
     if given is None:
-        return otherwise
-    return given.total_seconds() if isinstance(given, timedelta) else float(given)
+        return None
+    seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"stall_after must be zero or more seconds, not {given}")
+    return seconds
 
 
 def _known_or_new(notifier: Notifier, origin: Origin, wish: str) -> Origin:
@@ -181,7 +202,7 @@ def _known_or_new(notifier: Notifier, origin: Origin, wish: str) -> Origin:
                 f"resume={wish!r}: a run {origin.run!r} is {there} known here: give "
                 "another id, or resume='allow'"
             )
-    return attrs.evolve(origin, run=origin.run or _shared_id(origin) or _new_run_id())
+    return attrs.evolve(origin, run=origin.run or fresh_id(origin))
 
 
 def _is_known(notifier: Notifier, origin: Origin, wish: str) -> bool:
@@ -203,21 +224,31 @@ def _unfinished(notifier: Notifier, origin: Origin) -> str:
         == (origin.project, origin.run_name, origin.rank)
         and record.origin.user == notifier.settings.user
         and not record.is_supervisor
-        and not (record.ending is None and record.is_there)
+        and not (record.ending is None and _lives(record, notifier))
     ]
     if alike and alike[-1].state is not RunState.FINISHED:
         return alike[-1].run
     return ""
 
 
+def _lives(record: RunRecord, notifier: Notifier) -> bool:
+    """Whether it is there, as far as anybody can know."""
+    if processes.is_gone(record.pid, record.place, record.born):
+        return False
+    age = notifier.now() - record.beat_at
+    return record.is_there or age < notifier.settings.lost_after
+
+
 def _given() -> tuple[str, Supervised | None]:
     """Return the id that somebody gave to this program's run, and who watches it.
 
-    What this program starts has an id of its own, and is not watched itself.
+    A second run of the program has another id, and is watched as well.
     """
-    run = os.environ.pop("TOCSIN_RUN_ID", "")
+    run = os.environ.get("TOCSIN_RUN_ID", "")
     pid = os.environ.get("TOCSIN_SUPERVISOR", "")
-    return run, Supervised(run, int(pid)) if run and pid.isdecimal() else None
+    if run and pid.isdecimal() and len(pid) <= _PID:
+        return run, Supervised(run, int(pid))
+    return run, _supervisor
 
 
 def _shared_id(origin: Origin) -> str:
@@ -226,17 +257,19 @@ def _shared_id(origin: Origin) -> str:
         return ""
     parent = os.getppid()
     born = processes.born(parent)
-    if not born or parent == 1:
+    # the first process of a machine started everything; that of a container, the ranks
+    if not born or (parent == 1 and processes.is_outermost()):
         return ""
     import hashlib
 
-    who = f"{processes.place()} {parent} {born}".encode()
+    port = os.environ.get("MASTER_PORT", "")
+    who = f"{processes.place()} {parent} {born} {port} {_started}".encode()
     return _letters(hashlib.blake2b(who, digest_size=8).digest())
 
 
-def _new_run_id() -> str:
-    """Return eight letters and digits, as W&B's ids are."""
-    return _letters(os.urandom(8))
+def fresh_id(origin: Origin) -> str:
+    """Return an id for a run: eight letters and digits, as W&B's ids are."""
+    return _shared_id(origin) or _letters(os.urandom(8))
 
 
 def _letters(digest: bytes) -> str:
@@ -284,6 +317,8 @@ def _listening(notifier: Notifier, origin: Origin) -> Listening | None:
         return None
 
     def notify(alert: Alert) -> Result:
+        if not isinstance(alert, Alert):
+            raise TypeError(f"notify() takes an Alert, not {type(alert).__name__}")
         return notifier.intake.receive(attrs.evolve(alert, origin=origin))
 
     return Listening(listeners, notify)
@@ -300,6 +335,7 @@ def _of_current(
         result: R = getattr(run_now(), name)(*args, **kwargs)
         return result
 
+    call.__module__, call.__qualname__ = "tocsin", name
     signature = inspect.signature(method)
     _, *parameters = signature.parameters.values()
     call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -345,6 +381,12 @@ def current() -> Run | None:
     return None if run is None or run._is_finished else run  # noqa: SLF001 - ours
 
 
+def run_config() -> Config:
+    """Return the current run's `Run.config`; an empty one, if there is none."""
+    run = current()
+    return Config() if run is None else run.config
+
+
 def run_now() -> Run:
     """Return the current run, or the one of programs that start none."""
     global _default  # noqa: PLW0603 - made once, at the first alert
@@ -353,11 +395,11 @@ def run_now() -> Run:
         if run is not None:
             return run
         if _default is None:
-            _default = _defaultrun_now()
+            _default = _default_run()
         return _default
 
 
-def _defaultrun_now() -> Run:
+def _default_run() -> Run:
     origin = Origin(job=places.job(), host=places.host(), rank=places.rank())
     try:
         mode = Mode.parse(None)
@@ -371,7 +413,7 @@ def _defaultrun_now() -> Run:
 def _install() -> None:
     global _is_finished_at_exit  # noqa: PLW0603 - once a process
     hooks.install(current)
-    hooks.forget_exit_code()
+    hooks.forget_exit()
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process():
         children.watch_child(current, _finish_current)
@@ -381,8 +423,10 @@ def _install() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may hold it
+    global _lock, _supervisor  # noqa: PLW0603 - another thread of the parent may hold it
+    _supervisor = None
     _lock = threading.RLock()
+    signals.leave()  # the run is the parent's
     util = sys.modules.get("multiprocessing.util")
     if util is not None and _current is not None:
         # a child of multiprocessing forgets what its parent had to do at the end; it does

@@ -26,6 +26,9 @@ def is_told(error: BaseException, since: float | None = None) -> bool:
     told_at = getattr(error, "__dict__", {}).get(_MARK)
     if isinstance(told_at, float):
         return since is None or told_at >= since
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_told(one, since) for one in error.exceptions)
+    try:
+        if isinstance(error, BaseExceptionGroup):
+            return all(is_told(one, since) for one in error.exceptions)
+    except RecursionError:  # groups in groups: told twice is better than never
+        pass
     return False

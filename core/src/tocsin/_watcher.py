@@ -78,10 +78,12 @@ class Watcher:
         *,
         is_sure: bool = False,
         is_gone: Callable[[int, str, str], bool] = processes.is_gone,
+        is_there: Callable[[int, str, str], bool] = processes.is_there,
     ) -> None:
         self._lost_after = lost_after
         self._sure = 0.0 if is_sure else min(_SURE, lost_after)
         self._is_gone = is_gone
+        self._is_there = is_there
         self._seen: dict[Address, _Seen] = {}
         self._stalled: set[Address] = set()
 
@@ -113,25 +115,37 @@ class Watcher:
         if reason:
             yield Finding(Found.GONE, record, reason)
             return
-        yield from self._progress(who, record)
+        is_hung = self._is_silent(record, now, ticks - seen.since)
+        yield from self._progress(who, record, now if is_hung else None)
 
     def _gone(self, record: RunRecord, now: float, unseen: float) -> str:
         if now - record.beat_at > _STALE:
             return ""
         if self._is_gone(record.pid, record.place, record.born):
             return "its process ended without a word"
-        silent = now - record.beat_at
-        if silent >= self._lost_after and unseen >= self._sure:
-            return f"no heartbeat for {lasted(silent)}"
+        if self._is_silent(record, now, unseen) and not self._is_known(record):
+            return f"no heartbeat for {lasted(now - record.beat_at)}"
         return ""
 
-    def _progress(self, who: Address, record: RunRecord) -> Iterator[Finding]:
+    def _is_silent(self, record: RunRecord, now: float, unseen: float) -> bool:
+        return now - record.beat_at >= self._lost_after and unseen >= self._sure
+
+    def _is_known(self, record: RunRecord) -> bool:
+        """Whether its process is surely there: it is stopped, or in one call for long."""
+        return self._is_there(record.pid, record.place, record.born)
+
+    def _progress(
+        self, who: Address, record: RunRecord, hung_at: float | None
+    ) -> Iterator[Finding]:
         # by its own clock: what it logged since its last heartbeat is not known here
         idle = record.beat_at - record.progress_at
-        is_stalled = 0 < record.stall_after <= idle
+        is_stalled = hung_at is not None or 0 < record.stall_after <= idle
         if is_stalled and who not in self._stalled:
             self._stalled.add(who)
-            yield Finding(Found.STALLED, record, f"no progress for {lasted(idle)}")
+            reason = f"no progress for {lasted(idle)}"
+            if hung_at is not None:
+                reason = f"no heartbeat for {lasted(hung_at - record.beat_at)}"
+            yield Finding(Found.STALLED, record, reason)
         elif not is_stalled and who in self._stalled:
             self._stalled.remove(who)
             yield Finding(Found.MOVING, record)
@@ -149,15 +163,23 @@ def told(finding: Finding, now: float) -> Alert:
             is_alone=False,
         )
         own = _id("gone", record, record.beat_at)
-        return alert_of(ending, record.origin, now, tags=record.tags, id=own)
+        return alert_of(
+            ending,
+            record.origin,
+            now,
+            tags=record.tags,
+            key=record.end_key,
+            id=own,
+        )
     if finding.found is Found.STALLED:
         return stalled(record, finding.reason)
     is_back = finding.found is Found.BACK
+    key = (record.end_key or END) if is_back else STALLED
     return Alert(
-        END if is_back else STALLED,
-        "Its heartbeat is back." if is_back else "It makes progress again.",
+        key,
+        "It is back." if is_back else "It makes progress again.",
         kind=RESOLVED,
-        key=END if is_back else STALLED,
+        key=key,
         origin=record.origin,
         id=_id(finding.found.value, record, record.beat_at),
     )

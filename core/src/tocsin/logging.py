@@ -24,6 +24,7 @@ from tocsin._run import Run
 from tocsin._secrecy import blotted
 from tocsin._text import longest_fit
 from tocsin._throttle import throttle_key
+from tocsin._told import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -293,6 +294,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
         or thread == "tocsin"
         or thread.startswith("tocsin ")
         or bool(getattr(record, "tocsin_told", False))
+        or ((error := _error(record)) is not None and is_told(error))
     )
 
 

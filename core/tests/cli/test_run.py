@@ -677,11 +677,9 @@ def test_a_stall(process, post, tmp_path):
     (tmp_path / "go.2").touch()
     started.communicate(timeout=PATIENCE)
 
-    assert (
-        stalled["parts"]["title"].strip() == "ERROR: job stalled: no output for 2.0 s"
-    )
+    assert stalled["parts"]["title"].strip() == "ERROR: job stalls: no output for 2.0 s"
     assert "Last output:\none" in stalled["text"]
-    assert titles(post)[1] == "INFO: Resolved: job stalled: no output for 2.0 s"
+    assert titles(post)[1] == "INFO: Resolved: job stalls: no output for 2.0 s"
     assert titles(post)[2:] == ["INFO: job finished"]
 
 

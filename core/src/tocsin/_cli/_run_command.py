@@ -9,6 +9,7 @@ import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+import attrs
 import click
 
 from tocsin import _places as places
@@ -16,6 +17,7 @@ from tocsin._alert import Origin
 from tocsin._cli._alerting import user_of
 from tocsin._cli._invocation import Command, Invocation, lasting, notifier_for
 from tocsin._cli._mistakes import Mistake
+from tocsin._session import fresh_id
 from tocsin._terminal import say
 
 if TYPE_CHECKING:
@@ -195,22 +197,17 @@ def _warnings() -> Iterator[list[str]]:
 
 
 def _origin(user: str, command: Sequence[str], **whose: Unpack[_Whose]) -> Origin:
-    return Origin(
+    origin = Origin(
         user=user,
         team=whose["team"],
         project=whose["project"],
-        run=whose["run_id"] or os.environ.get("TOCSIN_RUN_ID", "") or _new_run_id(),
+        run=whose["run_id"] or os.environ.get("TOCSIN_RUN_ID", ""),
         run_name=whose["name"] or called(command),
         job=whose["job"] or places.job(),
         host=places.host(),
         rank=places.rank(),
     )
-
-
-def _new_run_id() -> str:
-    """Return eight letters and digits, as W&B's ids are."""
-    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-    return "".join(digits[byte % 36] for byte in os.urandom(8))
+    return attrs.evolve(origin, run=origin.run or fresh_id(origin))
 
 
 def called(command: Sequence[str]) -> str:

@@ -63,7 +63,8 @@ def _is_lost(record: RunRecord, now: float, lost_after: float) -> bool:
 def _row(record: RunRecord, now: float, *, is_lost: bool) -> list[RenderableType]:
     origin, state = record.origin, record.state
     rank = "" if origin.rank is None else f" rank {origin.rank}"
-    ran = record.ending.seconds if record.ending else now - record.started_at
+    until = record.beat_at if is_lost else now
+    ran = record.ending.seconds if record.ending else until - record.started_at
     return [
         line(name_of(origin), "bold"),
         line("gone" if is_lost else state.value, "red" if is_lost else _style(state)),

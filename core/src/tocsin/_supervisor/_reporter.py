@@ -10,13 +10,14 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._alert import RESOLVED, Alert
-from tocsin._ending import GATHER, RunState
+from tocsin._ending import GATHER
 from tocsin._life import Life
 from tocsin._mode import Mode
 from tocsin._report import MAX_OUTPUT_LINES, alert_of, lasted
 from tocsin._results import Admitted, Deferred, Disabled, Refused
 from tocsin._store import Status
 from tocsin._terminal import echo
+from tocsin._watcher import STALLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 LEASE_PATIENCE = 35.0
 """Seconds for which one waits for what the dead process had in hand: a lease, and more."""
-
-STALLED = "stalled"
-"""The kind, and the key, of the alert that nothing is printed."""
 
 _SLICE = 0.2  # seconds between two looks at how far it is
 _HURRIES = {"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"}
@@ -77,7 +75,7 @@ class Reporter:
 
     def stalled(self, seconds: float, output: str) -> None:
         """Tell that nothing was printed for so long."""
-        self._stalled = f"{self.name} stalled: no output for {lasted(seconds)}"
+        self._stalled = f"{self.name} stalls: no output for {lasted(seconds)}"
         lines = output.splitlines()[-MAX_OUTPUT_LINES:]
         last = "\n".join(["Last output:", *lines]) if lines else ""
         self._raise(
@@ -140,7 +138,7 @@ class Reporter:
     def _tell(self, ending: Ending, told: Sequence[RunRecord]) -> Result:
         """Raise the alert; whoever has no channel sees it, when it is bad."""
         alert = self._alert(ending, told)
-        is_told = any(one.state is RunState.FINISHED for one in told)
+        is_told = any(one.ending is not None for one in told)
         is_wanted = not is_told and self._notifier.intake.is_wanted(alert)
         if not ending.is_bad and not is_wanted:
             return Disabled()
@@ -150,9 +148,10 @@ class Reporter:
 
     def _alert(self, ending: Ending, told: Sequence[RunRecord]) -> Alert:
         """Return the alert, in the name of the run that the command itself started."""
-        origin, tags = self._origin, self._tags
+        origin, tags, key = self._origin, self._tags, self._life.end_key
         if told:
             record = told[-1]
+            key = record.end_key
             ranks = {one.origin.rank for one in told}
             origin = attrs.evolve(
                 record.origin,
@@ -164,7 +163,7 @@ class Reporter:
                 ending = attrs.evolve(ending, metrics=record.metrics)
         is_last = self._origin.rank is None
         ending = attrs.evolve(ending, is_alone=False, is_last=is_last)
-        return alert_of(ending, origin, self._notifier.now(), tags=tags)
+        return alert_of(ending, origin, self._notifier.now(), tags=tags, key=key)
 
     def _members(self) -> list[RunRecord]:
         """Return what the command's own runs left, the newest last."""
@@ -218,7 +217,8 @@ class Reporter:
             for delivery in _pending(record):
                 due = delivery.due_at.timestamp() if delivery.due_at else 0.0
                 is_held = not delivery.attempts and due <= soon
-                if record.alert.id != own and (delivery.attempts or is_held):
+                is_begun = delivery.attempts and record.alert.id != own
+                if is_begun or is_held:
                     yield due
 
     def _left(self) -> Iterator[Record]:
