@@ -121,7 +121,7 @@ def test_the_table(demo):
     table = demo.done.stdout.partition("Outcome")[2].partition("✓ ada has")[0]
 
     for title in FOR_ADA:
-        assert table.count(title) == 1
+        assert table.count(title.partition(":")[0]) == 1  # a long one is folded
     assert table.count("✓") == 2 + 3 * len(FOR_TEAM)
     assert "1 more suppressed" in table
 

@@ -5,6 +5,7 @@ The rows are those of docs/explanation/ends.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -854,14 +855,17 @@ def hanging(place: Place, **settings: object) -> None:
 
 
 def test_a_second_signal(place):
-    """Whoever asks twice does not wait for the first alert to be sent."""
+    """Whoever asks again does not wait for the first alert to be sent."""
     hanging(place, flush_timeout="30s")
     process = start(place, program("ready()"))
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     until((place.path / "tocsin.toml.lines.begun").exists)
     began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
+    while process.poll() is None:  # in the first half a second it is the same one
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
     process.communicate(timeout=60)
 
     assert process.returncode == -signal.SIGTERM
@@ -1129,3 +1133,67 @@ def test_a_child_that_prints_an_exception(place):
     assert ended.status == 0
     assert ended.errors.count("ValueError: ") == 1
     assert place.delivered() == []
+
+
+IN_C = """
+import sqlite3
+ends()
+print("ready", flush=True)
+counts = "with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c"
+sqlite3.connect(":memory:").execute(counts).fetchall()
+"""
+
+
+def test_a_signal_while_the_program_is_in_c(place):
+    """Python's handlers wait for the main thread, which does not come back: we do not."""
+    place.write_config(submit_timeout="20s", flush_timeout="20s")
+    ended = finished(place, program(IN_C, sends=signal.SIGTERM))
+
+    assert ended.status == -signal.SIGTERM
+    assert titles(place) == ["owl was killed by SIGTERM"]
+
+
+def test_a_forked_child_ends_as_ever(place):
+    """`Process.terminate()` ends a child at once, and is nobody's end but its own."""
+    code = """
+import multiprocessing, sqlite3, time
+child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+child.start()
+child.terminate()
+child.join()
+assert child.exitcode == -signal.SIGTERM
+"""
+    wanting(place, '["*"]')
+    ended = finished(place, program("import signal\n" + code))
+
+    assert ended.status == 0, ended.errors
+    assert titles(place) == ["owl finished"]
+
+
+def test_the_same_signal_twice_at_once(place):
+    """Launchers do that; the alert is sent all the same."""
+    place.write_config(submit_timeout="20s", flush_timeout="20s")
+    process = start(place, program("ready()"))
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    time.sleep(0.001)
+    process.terminate()
+    process.communicate(timeout=60)
+
+    assert process.returncode == -signal.SIGTERM
+    assert titles(place) == ["owl was killed by SIGTERM"]
+
+
+def test_groups_in_groups(place):
+    """However deep they are, that it failed is told."""
+    code = """
+error = ValueError("lr")
+for _ in range(400):
+    error = ExceptionGroup("g", [error])
+raise error
+"""
+    place.write_config(submit_timeout="20s", flush_timeout="20s")
+    ended = finished(place, program(code))
+
+    assert ended.status == 1
+    assert [str(one)[:11] for one in titles(place)] == ["owl failed:"]

@@ -531,3 +531,63 @@ def test_its_process(lives):
 
     (record,) = lives.records()
     assert record.is_there
+
+
+def test_a_job_of_which_a_rank_failed_did_not_finish(lives, world, told):
+    """The last one to finish says nothing good of it."""
+    world(2)
+    first, last = lives.make(0), lives.make(1)
+    first.end(Ending(state="failed", reason="ValueError: lr"))
+    last.end(Ending(state="finished"))
+
+    (title,) = told()
+    assert title.startswith("owl failed: ValueError: lr")
+
+
+def test_ends_of_two_runs_in_one_job(lives, told):
+    """Each is told: what a job is to its ranks, it is not to its runs."""
+    for number in (1, 2):
+        origin = Origin(run=f"r{number}", run_name=f"owl {number}", job="77")
+        lives.make(origin=origin).end(Ending(state="failed", exit_code=number))
+
+    assert sorted(told()) == [
+        "owl 1 failed: exit code 1",
+        "owl 2 failed: exit code 2",
+    ]
+
+
+def test_asked_and_went_on(lives, told, ticks_by):
+    """Who finishes well long after a signal has finished; what was told of it is over."""
+    life = lives.make()
+    life.ask(Ending(state="killed", signal="SIGTERM"))
+    assert told() == ["owl was killed by SIGTERM"]
+    ticks_by(200)
+    life.end(Ending(state="finished"))
+
+    assert lives.records()[0].state is RunState.FINISHED
+    assert "owl finished" in told()
+
+
+@pytest.fixture
+def ticks_by(lives, clock):
+    def ticks_by(seconds):
+        clock.advance(seconds)
+        lives._ticks += seconds
+
+    return ticks_by
+
+
+def test_a_stall_of_two_ranks(lives, world, told):
+    """While another rank stalls, it is not over."""
+    world(2)
+    moving, still = (lives.make(rank, stall_after=60.0) for rank in (0, 1))
+    lives.wait(61)
+    assert told() == ["owl stalls: no progress for 1 min 0 s"]
+    moving.log({"loss": 1}, 2)
+    lives.wait(5)
+    assert len(told()) == 1
+    still.log({"loss": 1}, 2)
+    moving.log({"loss": 1}, 3)
+    lives.wait(40)
+
+    assert told()[1:] == ["Resolved: owl stalls: no progress for 1 min 0 s"]

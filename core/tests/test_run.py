@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+import signal
 import sys
 
 import pytest
@@ -194,3 +197,69 @@ def test_the_excepthook_is_chained_once(config, monkeypatch):
 
     assert seen == ["mine", "mine"]
     assert len(config.read_text().splitlines()) == 1
+
+
+class Strange:
+    """A step as a tensor is, or worse."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __index__(self):
+        return self.number
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [(7, 7), (Strange(7), 7), ("seven", None), (1.5, None), (10**30, None), (-1, None)],
+)
+def test_a_step_of_any_sort(config, step, kept):
+    """What is no whole number is no step, and costs the run nothing."""
+    run = tocsin.init()
+    run.log({"loss": 0.5, "huge": 10**6000}, step=step)
+    run._life.tick()
+    run.finish()
+
+    assert run._life.step == kept
+    assert run.summary["loss"] == 0.5
+
+
+def test_an_exit_code_that_is_none(config):
+    """It is told at the call; a message may be anything."""
+    run = tocsin.init()
+    with pytest.raises(TypeError):
+        run.finish(exit_code="x")
+    run.finish(exit_code=256 + 3, message=ValueError("x"))
+
+    assert run._life.ending.exit_code == 3
+    assert run._life.ending.message == "x"
+
+
+def test_a_copy_of_a_run_is_the_run(config):
+    """What holds a run may be copied, or sent to itself; there is one of it."""
+    run = tocsin.init()
+
+    assert copy.deepcopy({"run": run})["run"] is run
+    assert pickle.loads(pickle.dumps(run)) is run
+
+
+def test_disabled_hooks_into_nothing(monkeypatch, tmp_path):
+    """In disabled mode the process is as it was."""
+    hooks = sys.excepthook, sys.exit, signal.getsignal(signal.SIGTERM)
+    run = tocsin.init(mode="disabled")
+    run.mark_preempting("x")
+    run._failed(ValueError("x"))
+
+    assert hooks == (sys.excepthook, sys.exit, signal.getsignal(signal.SIGTERM))
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_current_run_by_name(config):
+    """`tocsin.config` is W&B's: the settings that `init` was given."""
+    assert tocsin.config == {}
+    run = tocsin.init("mnist", config={"lr": 0.1})
+
+    assert tocsin.run is run
+    assert (run.project, tocsin.config.lr, tocsin.config["lr"]) == ("mnist", 0.1, 0.1)
+    with pytest.raises(AttributeError, match="no 'momentum'"):
+        run.config.momentum  # noqa: B018

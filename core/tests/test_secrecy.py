@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tocsin._secrecy import blotted
@@ -29,6 +31,18 @@ def _untouched(*texts):
         ("{'password': 'hunter 22', 'x': 1}", "{'password': '…', 'x': 1}"),
         ('API_TOKEN = "abcd1234"', 'API_TOKEN = "…"'),
         ('{"secret": "abcd1234"}', '{"secret": "…"}'),
+        ("redis://:hunter22@example.org", "redis://…@example.org"),
+        ("password: hunter22", "password: …"),
+        ("secret = abcd1234", "secret = …"),
+        ("xapp-1-A0B1-abcdef", "…"),
+        ("npm_abcdefghijklmnopqrstuv", "…"),
+        ("Authorization: token abcdefgh1234", "Authorization: token …"),
+        ("AccountKey=abcd+1234==;x", "AccountKey=…;x"),
+        (
+            "https://example.org/x?sv=1&sig=abcd%2B1234&se=2",
+            "https://example.org/x?sv=1&sig=…&se=2",
+        ),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----!", "…!"),
         *_untouched(
             "unexpected token: <html>",
             "tokenizer='bert-base'",
@@ -57,3 +71,11 @@ def test_the_environment_is_read_anew(monkeypatch):
     assert blotted("canary-9c1d") == "canary-9c1d"
     monkeypatch.setenv("X_SECRET", "canary-9c1d")
     assert blotted("canary-9c1d") == "…"
+
+
+def test_it_takes_no_time():
+    """Fifty thousand characters that nearly look like a token are a moment's work."""
+    began = time.perf_counter()
+    blotted("eyJ-" * 12_500)
+
+    assert time.perf_counter() - began < 2

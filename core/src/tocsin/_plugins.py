@@ -77,6 +77,15 @@ def load_listener(name: str) -> Listener:
     return Listener(name, hear)
 
 
+def listens(name: str) -> bool:
+    """Say whether the plugin that registers this name hears of changes."""
+    try:
+        load_listener(name)
+    except PluginError:
+        return False
+    return True
+
+
 def _only(name: str, what: str) -> tuple[EntryPoint, str]:
     """Return the entry point of this name, and the package that has it."""
     entries = _registered(name)

@@ -11,7 +11,7 @@ from tocsin._secret import redact
 _SHORTEST = 8  # characters: what is shorter is no secret, and may be any word
 
 _NAMES = (
-    r"TOKEN|SECRET|PASSW|(?:^|_)(?:PASS|PWD)$|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|WEBHOOK"
+    r"TOKEN|SECRET|PASSW|(?:^|_)PASS$|_PWD$|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|WEBHOOK"
     r"|_KEY$|_DSN$|DATABASE_URL$"
 )
 """Of environment variables that hold one, whatever their case."""

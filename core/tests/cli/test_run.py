@@ -941,3 +941,43 @@ def test_what_a_program_starts_is_not_supervised(run, post):
         "ERROR: inner failed: ZeroDivisionError: division by zero",
         "INFO: owl finished",
     ]
+
+
+def test_a_second_run_of_a_program(run, post):
+    """It is watched as the first one is: its end is told once, in its name."""
+    second = "run.finish(); tocsin.init(name='second'); 1 / 0"
+    run("--", *python(OWL + second))
+
+    assert sorted(titles(post)) == [
+        "ERROR: second failed: ZeroDivisionError: division by zero",
+        "INFO: owl finished",
+    ]
+
+
+def test_what_the_program_said_has_the_last_word(run, post):
+    """It failed, as it says, though it exits with 0."""
+    status, _, _ = run("--", *python(OWL + "run.finish(exit_code=1)"))
+
+    assert status == 0
+    assert titles(post) == ["ERROR: owl failed: exit code 1"]
+
+
+def test_with_a_rank(run, post):
+    """The alert of one rank's command waits for the others, and is sent by whoever is last."""
+    environment = {**os.environ, "SLURM_JOB_ID": "77", "RANK": "0", "WORLD_SIZE": "4"}
+    status, _, err = run("--name", "job", "--", "sh", "-c", "exit 3", env=environment)
+
+    assert (status, err) == (3, b"")
+    assert titles(post) == ["ERROR: job failed: exit code 3 (rank 0)"]
+
+
+def test_two_commands_of_one_job(run, post):
+    """Each end is told."""
+    for code in (3, 4):
+        environment = {**os.environ, "SLURM_JOB_ID": "77"}
+        run("--name", "job", "--", "sh", "-c", f"exit {code}", env=environment)
+
+    assert titles(post) == [
+        "ERROR: job failed: exit code 3",
+        "ERROR: job failed: exit code 4",
+    ]

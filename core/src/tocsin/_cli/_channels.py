@@ -210,7 +210,7 @@ def _complaint(name: str) -> str:
     try:
         plugins.load(name)
     except PluginError as error:
-        return str(error)
+        return "" if plugins.listens(name) else str(error)
     return ""
 
 
