@@ -547,7 +547,9 @@ def test_a_job_of_which_a_rank_failed_did_not_finish(lives, world, told):
 def test_ends_of_two_runs_in_one_job(lives, told):
     """Each is told: what a job is to its ranks, it is not to its runs."""
     for number in (1, 2):
-        origin = Origin(run=f"r{number}", run_name=f"owl {number}", job="77")
+        origin = Origin(
+            user="ada", run=f"r{number}", run_name=f"owl {number}", job="77"
+        )
         lives.make(origin=origin).end(Ending(state="failed", exit_code=number))
 
     assert sorted(told()) == [

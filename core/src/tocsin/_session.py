@@ -21,7 +21,6 @@ from tocsin import _children as children
 from tocsin import _hooks as hooks
 from tocsin import _places as places
 from tocsin import _processes as processes
-from tocsin import _signals as signals
 from tocsin._alert import Alert, Origin
 from tocsin._ending import RunState
 from tocsin._errors import ConfigError, StoreError, printed
@@ -426,7 +425,6 @@ def _after_fork_in_child() -> None:
     global _lock, _supervisor  # noqa: PLW0603 - another thread of the parent may hold it
     _supervisor = None
     _lock = threading.RLock()
-    signals.leave()  # the run is the parent's
     util = sys.modules.get("multiprocessing.util")
     if util is not None and _current is not None:
         # a child of multiprocessing forgets what its parent had to do at the end; it does

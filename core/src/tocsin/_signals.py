@@ -60,10 +60,8 @@ def install(current: Current) -> None:
     _Bell.install()
 
 
-def leave() -> None:
+def _leave() -> None:
     """Handle no signal any more: in a child that was forked the run is the parent's."""
-    if os.name == "nt":
-        return
     _Bell.leave()
     for name in _SIGNALS:
         number = getattr(signal, name)
@@ -269,3 +267,37 @@ def _die_of(number: int) -> None:
     with contextlib.suppress(AttributeError, OSError):
         ctypes.pythonapi.PyOS_setsig(number, None)  # SIG_DFL
     os.kill(os.getpid(), number)
+
+
+class _Masked(threading.local):
+    """What a thread that forks has blocked before."""
+
+    before: set[int] | None = None
+
+
+_masked = _Masked()
+
+
+def _before_fork() -> None:
+    """Let no signal come to a child that has still what is its parent's: its bell, too."""
+    numbers = [getattr(signal, name) for name in _SIGNALS]
+    _masked.before = set(signal.pthread_sigmask(signal.SIG_BLOCK, numbers))
+
+
+def _unmask() -> None:
+    if _masked.before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masked.before)
+        _masked.before = None
+
+
+def _after_fork_in_child() -> None:
+    _leave()
+    _unmask()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_unmask,
+        after_in_child=_after_fork_in_child,
+    )
