@@ -41,6 +41,8 @@ LINGER = 0.005
 its caller is not disturbed at each."""
 ASK_AGAIN = 0.05
 """Seconds between two looks that a flush asks for."""
+SOON = 0.1
+"""Seconds until chores are done that somebody wants to be done soon."""
 GRACE = 1.0
 """Seconds past its time limit after which an attempt is taken for hung."""
 IDLE = 2.0
@@ -127,9 +129,9 @@ class Courier:
             self._changed.notify_all()
 
     def hurry(self) -> None:
-        """Do the chores now."""
+        """Do the chores soon: not in the very moment in which a program starts."""
         with self._lock:
-            self._next_chores = 0.0
+            self._next_chores = min(self._next_chores, time.monotonic() + SOON)
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
@@ -235,7 +237,8 @@ class Courier:
                 )
                 self._next_look = time.monotonic() + TICK
             with self._lock:
-                pause = min(TICK, self._next_look - time.monotonic())
+                due = min(self._next_look, self._next_chores)
+                pause = min(TICK, due - time.monotonic())
                 if pause > 0 and not self._is_stopping:
                     self._changed.wait(pause)
 

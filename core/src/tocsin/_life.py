@@ -20,7 +20,6 @@ from tocsin._ending import GATHER, Ending, RunState
 from tocsin._errors import StoreError, printed
 from tocsin._failure import stack_of
 from tocsin._listener import Change
-from tocsin._oom import Count
 from tocsin._report import alert_of, end_key, lasted
 from tocsin._run_record import RunRecord
 from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher, heartbeat
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from tocsin._alert import Alert, Origin
     from tocsin._listening import Listening
     from tocsin._notifier import Notifier
+    from tocsin._oom import Count
     from tocsin._watcher import Finding
 
 _FRESH = 3 * HEARTBEAT
@@ -108,7 +108,7 @@ class Life:
         self._beat = -math.inf
         self._peers_at = self._began + self._turn()
         self._watcher = Watcher(notifier.settings.lost_after)
-        self._count = Count() if self._is_ranked else None
+        self._count = _new_count() if self._is_ranked else None
         self._stalled: Alert | None = None
         self._asked: Ending | None = None
         self._asked_at = 0.0
@@ -460,6 +460,12 @@ class Life:
         """Whether one waits for this very process, and sends what it leaves."""
         one = self._supervisor
         return one is not None and not self._is_ranked and processes.exists(one.pid)
+
+
+def _new_count() -> Count:
+    from tocsin._oom import Count
+
+    return Count()
 
 
 def tell(notifier: Notifier, findings: Iterable[Finding], at: float | None) -> None:

@@ -24,7 +24,6 @@ from tocsin._alert import (
 from tocsin._ending import Ending, RunState
 from tocsin._errors import RunFinished, printed
 from tocsin._failure import account, as_exit_code, ending_of
-from tocsin._metrics import Watch, scalars
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
 from tocsin._report import END, name_of
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
     from tocsin._attachment import Attachable
     from tocsin._life import Life
-    from tocsin._metrics import Finding
+    from tocsin._metrics import Finding, Watch
     from tocsin._results import Result
 
 _log = logging.getLogger("tocsin")
@@ -230,6 +229,8 @@ class Run:
         """
         if self._is_finished:
             self._refuse()
+        from tocsin._metrics import scalars
+
         kept = scalars(metrics)
         if self._life is not None:
             self._life.log(kept, _whole(step))
@@ -258,6 +259,8 @@ class Run:
         An alert is resolved once the metric is back.
 
         """
+        from tocsin._metrics import Watch
+
         self._watches[name] = Watch(name, above=above, below=below, diverges=diverges)
 
     def _tell_finding(self, finding: Finding | None) -> None:
