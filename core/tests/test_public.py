@@ -28,6 +28,7 @@ FLOORS = [
     {"_supervisor"},
     {"_supervisor._command", "_supervisor._reporter"},
     {"_session"},
+    {"_run_id"},
     {"_run"},
     {"_children", "_life"},
     {"_hooks", "_listening", "_notifier"},
@@ -40,7 +41,7 @@ FLOORS = [
     {"_store._circuits", "_store._rows", "_store._schema", "_store.damage", "_spill"},
     {"_store"},
     {"_hookspecs", "_store._port", "_watcher"},
-    {"_supervisor._child"},
+    {"_supervisor._child", "_supervisor._descendants"},
     {"_circuit", "_failure", "_listener", "_report", "_run_record"},
     {"_envelope", "_metrics", "_retry", "_routing", "_secrecy"},
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
@@ -49,8 +50,7 @@ FLOORS = [
     {"_processes", "_secret"},
     {"_errors", "_oom", "_signals", "_told"},
     {
-        *("_supervisor._descendants", "_supervisor._signals"),
-        "_supervisor._tail",
+        *("_supervisor._signals", "_supervisor._tail"),
     },
 ]
 """The house, from the top: a module imports only from floors below its own."""

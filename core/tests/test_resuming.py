@@ -13,7 +13,7 @@ import pytest
 import tocsin
 from tocsin import RunState
 from tocsin import _processes as processes
-from tocsin import _session as session
+from tocsin import _run_id as run_id
 from tocsin._alert import Origin
 from tocsin._run_record import RunRecord
 
@@ -159,10 +159,11 @@ def test_goes_on_since(known, start):
 ASK = """
 import os
 import time
+from tocsin import _run_id as run_id
 from tocsin import _session as session
 from tocsin._alert import Origin
 rank, job = os.environ.get("RANK"), os.environ.get("JOB", "")
-print(session._shared_id(Origin(rank=int(rank) if rank else None, job=job)))
+print(run_id.shared_id(Origin(rank=int(rank) if rank else None, job=job)))
 """
 
 
@@ -207,4 +208,4 @@ def test_orphans_share_nothing(monkeypatch):
     monkeypatch.setattr(os, "getppid", lambda: 1)
     monkeypatch.setenv("WORLD_SIZE", "2")
 
-    assert session._shared_id(Origin(rank=0)) == ""
+    assert run_id.shared_id(Origin(rank=0)) == ""

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tocsin import _processes as processes
 from tocsin._ending import RunState
 from tocsin._oom import Victims
 from tocsin._supervisor import _descendants as tree
@@ -249,8 +250,8 @@ def test_what_proc_says():
     """A command's name may hold anything; who is dead is not there."""
     more = " ".join(map(str, range(5, 30)))
 
-    assert tree.parsed(7, f"7 (a) S (b) S 3 {more}") == tree.Process(7, 3, "22")
-    assert tree.parsed(7, f"7 (a) Z 3 {more}") is None
+    assert processes.parsed(f"7 (a) S (b) S 3 {more}") == (3, "22")
+    assert processes.parsed(f"7 (a) Z 3 {more}") is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it needs /proc")

@@ -166,13 +166,11 @@ class Life:
         if step is not None:
             self.step = step
         self._moved = self._ticks()
-        if self._listening:
-            self._offer("metrics", dict(metrics), step)
+        self._offer("metrics", metrics, step)
 
     def emit(self, kind: str, facts: Mapping[str, object]) -> None:
         """Offer a change to whoever listens."""
-        if self._listening:
-            self._offer(kind, facts)
+        self._offer(kind, facts)
 
     def _offer(
         self, kind: str, facts: Mapping[str, object], step: int | None = None

@@ -33,13 +33,26 @@ def is_outermost() -> bool:
 
 def born(pid: int) -> str:
     """Return when a process was started, in the kernel's ticks; empty if it is not there."""
+    found = parent_and_birth(pid)
+    return "" if found is None else found[1]
+
+
+def parent_and_birth(pid: int) -> tuple[int, str] | None:
+    """Return a process's parent, and when it was started; None if it is not there."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - bytes, and fast
+            return parsed(file.read().decode(errors="replace"))
     except OSError:
-        return ""
-    state, *fields = stat.rpartition(")")[2].split()
-    # a zombie has ended, and waits for its parent to ask how (proc(5): 22 is the start)
-    return "" if state in {"Z", "X"} else fields[18]
+        return None
+
+
+def parsed(stat: str) -> tuple[int, str] | None:
+    """Return what ``/proc/<pid>/stat`` says (proc(5): 22 is the start). Pure.
+
+    None of a zombie: it has ended, and waits for its parent to ask how.
+    """
+    state, parent, *fields = stat.rpartition(")")[2].split()
+    return None if state in {"Z", "X"} else (int(parent), fields[17])
 
 
 def is_there(pid: int, at_place: str, its_birth: str) -> bool:

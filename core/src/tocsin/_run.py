@@ -231,9 +231,9 @@ class Run:
             self._refuse()
         from tocsin._metrics import scalars
 
-        kept = scalars(metrics)
+        kept, step = scalars(metrics), _whole(step)
         if self._life is not None:
-            self._life.log(kept, _whole(step))
+            self._life.log(kept, step)
         for name, watch in tuple(self._watches.items()):
             value = kept.get(name)
             if isinstance(value, float | int):

@@ -20,9 +20,7 @@ import attrs
 from tocsin import _children as children
 from tocsin import _hooks as hooks
 from tocsin import _places as places
-from tocsin import _processes as processes
 from tocsin._alert import Alert, Origin
-from tocsin._ending import RunState
 from tocsin._errors import ConfigError, StoreError, printed
 from tocsin._failure import ending_of
 from tocsin._life import Life, Supervised
@@ -30,6 +28,7 @@ from tocsin._listening import Listening
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
 from tocsin._run import Config, DisabledRun, Run, notifier_for
+from tocsin._run_id import known_or_new
 from tocsin._settings import Settings
 from tocsin._told import is_told
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tocsin._results import Result
-    from tocsin._run_record import RunRecord
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -125,7 +123,7 @@ def init(
     words = (tags,) if isinstance(tags, str) else tuple(map(printed, tags))
     notifier = notifier_for(origin, file, chosen)
     try:
-        origin = _known_or_new(notifier, origin, wish)
+        origin = known_or_new(notifier, origin, wish, started=_started)
     except ValueError:
         notifier.close(0)
         raise
@@ -184,60 +182,6 @@ def _seconds(given: float | timedelta | None) -> float | None:
     return seconds
 
 
-def _known_or_new(notifier: Notifier, origin: Origin, wish: str) -> Origin:
-    """Return the origin with the run's id, as the wish to resume says.
-
-    Raises:
-        ValueError: There is a run of this id and must not be, or the other way round.
-
-    """
-    if wish == "auto" and not origin.run:
-        origin = attrs.evolve(origin, run=_unfinished(notifier, origin))
-    if wish in {"must", "never"} and notifier.mode is not Mode.DISABLED:
-        is_there = bool(origin.run) and _is_known(notifier, origin, wish)
-        if is_there is (wish == "never"):
-            there = "already" if is_there else "not"
-            raise ValueError(
-                f"resume={wish!r}: a run {origin.run!r} is {there} known here: give "
-                "another id, or resume='allow'"
-            )
-    return attrs.evolve(origin, run=origin.run or fresh_id(origin))
-
-
-def _is_known(notifier: Notifier, origin: Origin, wish: str) -> bool:
-    """Say whether there is an earlier run: other ranks of this one may be there already."""
-    return any(
-        record.run == origin.run
-        and not record.is_supervisor
-        and (wish == "must" or record.origin.rank == origin.rank)
-        for record in notifier.state.known_runs()
-    )
-
-
-def _unfinished(notifier: Notifier, origin: Origin) -> str:
-    """Return the id of the last run like this one that did not finish, and is not there."""
-    alike = [
-        record
-        for record in notifier.state.known_runs()
-        if (record.origin.project, record.origin.run_name, record.origin.rank)
-        == (origin.project, origin.run_name, origin.rank)
-        and record.origin.user == notifier.settings.user
-        and not record.is_supervisor
-        and not (record.ending is None and _lives(record, notifier))
-    ]
-    if alike and alike[-1].state is not RunState.FINISHED:
-        return alike[-1].run
-    return ""
-
-
-def _lives(record: RunRecord, notifier: Notifier) -> bool:
-    """Whether it is there, as far as anybody can know."""
-    if processes.is_gone(record.pid, record.place, record.born):
-        return False
-    age = notifier.now() - record.beat_at
-    return record.is_there or age < notifier.settings.lost_after
-
-
 def _given() -> tuple[str, Supervised | None]:
     """Return the id that somebody gave to this program's run, and who watches it.
 
@@ -248,32 +192,6 @@ def _given() -> tuple[str, Supervised | None]:
     if run and pid.isdecimal() and len(pid) <= _PID:
         return run, Supervised(run, int(pid))
     return run, _supervisor
-
-
-def _shared_id(origin: Origin) -> str:
-    """Return an id that the ranks share which one launcher started on this machine."""
-    if origin.job or origin.rank is None or places.world_size() in {None, 1}:
-        return ""
-    parent = os.getppid()
-    born = processes.born(parent)
-    # the first process of a machine started everything; that of a container, the ranks
-    if not born or (parent == 1 and processes.is_outermost()):
-        return ""
-    import hashlib
-
-    port = os.environ.get("MASTER_PORT", "")
-    who = f"{processes.place()} {parent} {born} {port} {_started}".encode()
-    return _letters(hashlib.blake2b(who, digest_size=8).digest())
-
-
-def fresh_id(origin: Origin) -> str:
-    """Return an id for a run: eight letters and digits, as W&B's ids are."""
-    return _shared_id(origin) or _letters(os.urandom(8))
-
-
-def _letters(digest: bytes) -> str:
-    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-    return "".join(digits[byte % 36] for byte in digest)
 
 
 def _living(  # noqa: PLR0917 - what a run is made of

@@ -220,15 +220,13 @@ class _Bell:
         """Listen, unless somebody does already, as asyncio may."""
         if cls._pipe is not None:
             return
+        if threading.current_thread() is not threading.main_thread():
+            return  # who else may not
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
-        try:
-            before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        except ValueError:  # only the main thread may
-            before = 0
+        before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         if before != -1:
-            if before:
-                signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(before)
             os.close(reading)
             os.close(writing)
             return

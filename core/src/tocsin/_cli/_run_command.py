@@ -17,7 +17,7 @@ from tocsin._alert import Origin
 from tocsin._cli._alerting import user_of
 from tocsin._cli._invocation import Command, Invocation, lasting, notifier_for
 from tocsin._cli._mistakes import Mistake
-from tocsin._session import fresh_id
+from tocsin._run_id import fresh_id
 from tocsin._terminal import say
 
 if TYPE_CHECKING:

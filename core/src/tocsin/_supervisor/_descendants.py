@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from tocsin import _processes as processes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -33,10 +35,10 @@ def family(root: int) -> set[Process]:
     return set(descendants(root, _all()))
 
 
-def descendants(root: int, processes: Iterable[Process]) -> Iterator[Process]:
+def descendants(root: int, known: Iterable[Process]) -> Iterator[Process]:
     """Return a process of these and its descendants among them. Pure."""
     children: dict[int, list[Process]] = {}
-    for one in processes:
+    for one in known:
         children.setdefault(one.parent, []).append(one)
         if one.id == root:
             yield one
@@ -55,22 +57,13 @@ def _all() -> Iterator[Process]:
 
 
 def _process(number: int) -> Process | None:
-    try:
-        with open(f"/proc/{number}/stat", "rb") as file:  # noqa: PTH123 - bytes, and fast
-            return parsed(number, file.read().decode(errors="replace"))
-    except OSError:
-        return None
+    found = processes.parent_and_birth(number)
+    return None if found is None else Process(number, *found)
 
 
-def parsed(number: int, stat: str) -> Process | None:
-    """Return what /proc/<number>/stat says (proc(5)); None of one that is dead. Pure."""
-    state, parent, *more = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else Process(number, int(parent), more[17])
-
-
-def signal_all(processes: Iterable[Process], number: int) -> None:
+def signal_all(those: Iterable[Process], number: int) -> None:
     """Send a signal to those that are still there."""
-    for one in processes:
+    for one in those:
         if one.is_alive:
             with contextlib.suppress(OSError):
                 os.kill(one.id, number)
