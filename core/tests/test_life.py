@@ -444,6 +444,26 @@ def test_who_went_without_a_word_leads(lives, told, world, inbox):
     assert "ranks 1-2: failed: RuntimeError: NCCL" in inbox.messages[0].alert.text
 
 
+def test_who_went_without_a_word_leads_whoever_sees_it(lives, told, world, inbox):
+    """It is still on its way out for the one that fails first, and then not for others."""
+    world(4)
+    first, second, third = [lives.make(number) for number in (1, 2, 3)]
+    gone = gone_rank(lives, 0)
+    there = attrs.evolve(gone, born=processes.born(os.getpid()))
+    lives.notifier.state.put_run(there, lives.notifier.now())
+    lives._clock.advance(0.1)
+    first.end(Ending(state="failed", reason="RuntimeError: NCCL"))
+    lives.notifier.state.put_run(gone, lives.notifier.now())
+    lives._clock.advance(0.3)
+    third.look_at_peers()  # it still runs
+    for life in (second, third):
+        life.end(Ending(state="failed", reason="RuntimeError: NCCL"))
+
+    title = "owl is gone: its process ended without a word (4 ranks, first on 0)"
+    assert told() == [title]
+    assert "ranks 1-3: failed: RuntimeError: NCCL" in inbox.messages[0].alert.text
+
+
 def test_a_rank_that_ended_is_not_missed(lives, told, world):
     """Who said how it ended is not told as gone."""
     world(2)

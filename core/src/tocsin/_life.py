@@ -299,9 +299,11 @@ class Life:
         """
         tell(self._notifier, self._found_of_peers(), self._now())
 
-    def _found_of_peers(self) -> list[Finding]:
+    def _found_of_peers(self, told_since: float = math.inf) -> list[Finding]:
         now = self._now()
-        found = self._watcher.look(self._peers(now), now, self._ticks())
+        found = self._watcher.look(
+            self._peers(now), now, self._ticks(), told_since=told_since
+        )
         return [
             self._explained(one)
             for one in found
@@ -436,8 +438,10 @@ class Life:
 
     def _look_if_bad(self) -> None:
         if self._is_ranked and self._is_on_watch():
-            # who went without a word did so first: the others notice, and end
-            tell(self._notifier, self._found_of_peers(), at=None)
+            # Who went without a word did so first: the others notice, and end. One of them
+            # may have looked in between, and told it as of then.
+            found = self._found_of_peers(told_since=self._now() - GATHER)
+            tell(self._notifier, found, at=None)
 
     def _take(self, alert: Alert) -> None:
         self._notifier.intake.receive(alert)
@@ -482,7 +486,7 @@ def tell(notifier: Notifier, findings: Iterable[Finding], at: float | None) -> N
             now = notifier.now()
             is_gone = finding.found is Found.GONE
             # a clock may have been set back
-            lost_at = max(now, finding.record.beat_at) if is_gone else None
+            lost_at = max(since, finding.record.beat_at) if is_gone else None
             notifier.state.note_lost(finding.record, lost_at, now)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,18 @@ class Watcher:
         self._stalled: set[Address] = set()
 
     def look(
-        self, records: Iterable[RunRecord], now: float, ticks: float
+        self,
+        records: Iterable[RunRecord],
+        now: float,
+        ticks: float,
+        *,
+        told_since: float = math.inf,
     ) -> list[Finding]:
-        """Return what is new. `now` is the time, `ticks` a clock that never jumps."""
+        """Return what is new. `now` is the time, `ticks` a clock that never jumps.
+
+        Those are found again that were told as gone since `told_since`, when they were
+        found, and not as gone since they were last heard of.
+        """
         records = list(records)
         watched = {one.under for one in records if one.ending is None}
         return [
@@ -98,10 +108,12 @@ class Watcher:
             for record in records
             # what a supervisor watches is told of, and not the supervisor
             if not (record.is_supervisor and record.run in watched)
-            for finding in self._about(record, now, ticks)
+            for finding in self._about(record, now, ticks, told_since)
         ]
 
-    def _about(self, record: RunRecord, now: float, ticks: float) -> Iterator[Finding]:
+    def _about(
+        self, record: RunRecord, now: float, ticks: float, told_since: float
+    ) -> Iterator[Finding]:
         who = record.address
         seen = self._seen.get(who)
         if seen is None or seen.beat_at != record.beat_at:
@@ -109,7 +121,8 @@ class Watcher:
         is_told = record.lost_at is not None and record.lost_at >= record.beat_at
         if record.lost_at is not None and not is_told:
             yield Finding(Found.BACK, record)
-        if record.ending is not None or is_told:
+        is_anew = is_told and (record.lost_at or 0.0) > max(record.beat_at, told_since)
+        if record.ending is not None or (is_told and not is_anew):
             return
         reason = self._gone(record, now, ticks - seen.since)
         if reason:
@@ -152,7 +165,10 @@ class Watcher:
 
 
 def told(finding: Finding, now: float) -> Alert:
-    """Return the alert that tells of a finding; it is the same whoever finds it."""
+    """Return the alert that tells of a finding; it is the same whoever finds it.
+
+    But who is gone since the last word of it is told apart from who was found gone now.
+    """
     record = finding.record
     if finding.found is Found.GONE:
         ending = Ending(
@@ -162,7 +178,8 @@ def told(finding: Finding, now: float) -> Alert:
             metrics=record.metrics,
             is_alone=False,
         )
-        own = _id("gone", record, record.beat_at)
+        what = "gone-since" if now == record.beat_at else "gone"
+        own = _id(what, record, record.beat_at)
         return alert_of(
             ending,
             record.origin,
