@@ -14,11 +14,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-PACKAGES = ("core[cli]", "providers/slack[testing]", "providers/email[testing]")
+SHOWN = ("core[cli]", "providers/slack[testing]", "providers/email[testing]")
 
 
 def main() -> int:
@@ -36,7 +40,7 @@ def main() -> int:
 
 def demo(words: list[str]) -> int:
     """Run the demo with the packages of this checkout."""
-    install("demo")
+    install("demo", SHOWN)
     return run(BIN / "python", ROOT / "examples" / "demo.py", *words)
 
 
@@ -57,7 +61,13 @@ def nox(words: list[str]) -> int:
     return run(BIN / "python", "-m", "nox", *words)
 
 
-def install(group: str) -> None:
+def packages() -> list[str]:
+    """Return every package of this checkout, with what its tests need."""
+    others = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
+    return ["core[cli]", *(f"{path.relative_to(ROOT)}[testing]" for path in others)]
+
+
+def install(group: str, only: Iterable[str] = ()) -> None:
     """Install the packages of this checkout, editable, and a group of requirements."""
     if not VENV.is_dir():
         print("Making .venv …", flush=True)
@@ -67,7 +77,9 @@ def install(group: str) -> None:
     if stamp.is_file() and stamp.read_text() == state:
         return
     print(f"Installing what {group} needs into .venv …", flush=True)
-    editable = [word for package in PACKAGES for word in ("-e", f"{ROOT}/{package}")]
+    editable = [
+        word for package in only or packages() for word in ("-e", f"{ROOT}/{package}")
+    ]
     pip = [
         BIN / "python",
         "-m",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -13,9 +14,10 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "typing", "tests", "docs", "build"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-PACKAGES = ["core", "providers/slack", "providers/email"]
+PLUGINS = sorted(str(path.parent) for path in Path().glob("*/*/pyproject.toml"))
+PACKAGES = ["core", *PLUGINS]
 FRAMEWORKS = ["keras", "lightning", "trackio", "transformers", "wandb"]
-INSTALLED = ["./core[cli]", "./providers/slack[testing]", "./providers/email[testing]"]
+INSTALLED = ["./core[cli]", *(f"./{plugin}[testing]" for plugin in PLUGINS)]
 
 
 def install(session: nox.Session, group: str, *more: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hooked import as_in_a_fresh_process
-from support import PROVIDER, ROOT, Place, uv, write_distribution
+from support import PACKAGES, PROVIDER, ROOT, Place, uv, write_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Place:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel of every package."""
     folder = tmp_path_factory.mktemp("wheels")
-    for package in ("core", "providers/slack", "providers/email"):
+    for package in PACKAGES:
         uv("build", "--quiet", "--wheel", "--out-dir", folder, package)
     return folder
 

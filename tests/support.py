@@ -25,6 +25,11 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 
+PLUGINS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
+"""The folders of the packages that plug into core."""
+
+PACKAGES = [ROOT / "core", *PLUGINS]
+
 LEASE = 30.0
 """Seconds for which a delivery belongs to the process that took it up."""
 

@@ -7,7 +7,7 @@ import subprocess
 import zipfile
 
 import pytest
-from support import PROVIDER, write_distribution
+from support import PLUGINS, PROVIDER, write_distribution
 
 THIRD_PARTY = """
 import urllib.request
@@ -92,13 +92,14 @@ def test_every_wheel_is_complete(wheels):
         for wheel in wheels.glob("*.whl")
     }
 
-    assert set(names) == {"tocsin", "tocsin_slack", "tocsin_email"}
+    plugins = {f"tocsin_{plugin.name}" for plugin in PLUGINS}
+    assert set(names) == {"tocsin"} | plugins
     for package, files in names.items():
         assert f"{package}/py.typed" in files
         assert any(file.endswith("licenses/LICENSE") for file in files)
         assert not any("tests/" in file for file in files)
-        if package != "tocsin":
-            assert any("/templates/" in file for file in files)
+    for package in ("tocsin_slack", "tocsin_email"):
+        assert any("/templates/" in file for file in names[package])
 
 
 def test_only_what_is_installed_is_found(with_slack):
