@@ -205,7 +205,7 @@ def __getattr__(name: str) -> object:
         from tocsin._session import current, run_config
 
         return current() if name == "run" else run_config()
-    if name in {"integrations", "logging"}:
+    if name in {"http", "integrations", "logging", "testing"}:
         from importlib import import_module
 
         return import_module(f"tocsin.{name}")

@@ -65,6 +65,7 @@ class Session:
         if isinstance(result, Receipt):
             texts = attrs.asdict(result)
             return Receipt(**{name: redact(t, secrets) for name, t in texts.items()})
+        _forget_frames(result)
         result.reason = clean(redact(result.reason, secrets))
         result.remedy = clean(redact(result.remedy, secrets))
         return result if _has_json_state(result) else _without_state(result)
@@ -139,6 +140,12 @@ class Session:
         if sender is not None and sender is not self._provider:
             with contextlib.suppress(BaseException):
                 sender.close()
+
+
+def _forget_frames(error: DeliveryError) -> None:
+    """Let go of the frames that an error went through: they hold revealed secrets."""
+    error.__cause__ = error.__context__ = None
+    error.__traceback__ = None
 
 
 def _has_json_state(error: DeliveryError) -> bool:
