@@ -17,7 +17,7 @@ import socket
 import ssl
 import threading
 import time
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -45,6 +45,7 @@ and more (Node's ``keepAliveTimeout``; nginx takes 75), and a request that meets
 lost without a word of whether it arrived."""
 
 _CONNECTIONS = 32  # that are kept for one host: as many deliveries may be under way
+_NAT64 = IPv6Network("64:ff9b::/96")
 _HOSTS = 100  # of which connections are kept
 _CHUNK = 16 * 1024  # bytes written under one look at the clock: a record of TLS
 
@@ -216,10 +217,10 @@ def _proxies(url: str) -> dict[str, str]:
 
 def _lost(error: BaseException, attempt: _Attempt) -> Lost:
     causes = list(_causes(error))
-    # a certificate that is refused is a ValueError too
-    is_of_network = any(isinstance(one, OSError) for one in causes[1:] or causes)
-    is_writable = is_of_network or not any(
-        isinstance(one, ValueError | http.client.InvalidURL) for one in causes
+    is_writable = not any(
+        isinstance(one, ValueError | http.client.InvalidURL)
+        and not isinstance(one, ssl.SSLError)  # a certificate that is refused
+        for one in causes
     )
     return Lost(attempt.is_begun, is_writable, _phrase(causes))
 
@@ -338,8 +339,14 @@ def _connected(host: str, port: int, options: Any) -> socket.socket:  # noqa: AN
 
 def _is_public(address: str) -> bool:
     found = ip_address(address.partition("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return (inner or found).is_global and not (inner or found).is_multicast
+    if isinstance(found, IPv6Address):
+        found = found.ipv4_mapped or found.sixtofour or _translated(found) or found
+    return found.is_global and not found.is_multicast
+
+
+def _translated(address: IPv6Address) -> IPv4Address | None:
+    """Return the address that a NAT64 sends to (RFC 6052)."""
+    return IPv4Address(int(address) & 0xFFFF_FFFF) if address in _NAT64 else None
 
 
 class _Kept(HTTPConnectionPool):

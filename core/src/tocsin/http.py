@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import json as _json
 import math
+import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -36,7 +37,7 @@ from tocsin._errors import (
 )
 from tocsin._imports import importing
 from tocsin._secret import Secret
-from tocsin._text import clean
+from tocsin._text import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_RETRY_AFTER",
     "Answer",
+    "Deadline",
     "Service",
     "confidential",
     "is_confidential",
@@ -63,6 +65,22 @@ _BETWEEN = "whether a proxy or a sign-in page is between"
 _ADDRESS = (
     "check the address and the secrets of the channel, and the proxy if there is one"
 )
+
+
+@attrs.frozen
+class Deadline:
+    """The moment at which an attempt of several requests must have ended."""
+
+    _at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """Return the moment so many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    def left(self) -> float:
+        """Return the seconds that are left, for the next request; 0 when none are."""
+        return max(0.0, self._at - time.monotonic())
 
 
 @attrs.frozen(kw_only=True)
@@ -233,13 +251,14 @@ class Service:
                 remedy="correct the channel's address",
             )
 
-    def failure(self, answer: Answer) -> DeliveryError | None:
-        """Judge an answer by its status."""
+    def failure(self, answer: Answer, words: str = "") -> DeliveryError | None:
+        """Judge an answer by its status; `words` are the service's own, if they are known."""
         status = answer.status
         if 200 <= status < 300 and status not in self.verdicts:  # noqa: PLR2004 - success
             return None
         remedy = self.remedies.get(status, "")
-        reason = f"{self.name} answered HTTP {status}{self._words(answer)}"
+        words = words or self._words(answer)
+        reason = f"{self.name} answered HTTP {status}" + (f": {words}" if words else "")
         kind = self.verdicts.get(status) or _kind(status)
         if kind is RetryLater:
             after = retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
@@ -253,9 +272,7 @@ class Service:
 
     def _words(self, answer: Answer) -> str:
         words = answer.at(*self.said) if self.said else None
-        if not isinstance(words, str) or not words.strip():
-            return ""
-        return f": {' '.join(clean(words).split())[:_SAID]}"
+        return clean_line(words)[:_SAID] if isinstance(words, str) else ""
 
     def _lost(self, lost: Lost) -> DeliveryError:
         if not lost.is_writable:

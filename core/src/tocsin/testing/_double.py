@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
 Fault = Literal["hang", "drip", "drip body", "close", "reset", "garbage", "truncated"]
@@ -114,11 +115,18 @@ class HttpDouble:
     """A server on the loopback that keeps what it is sent.
 
     Derive from it and override `answer`, or pass a function that answers. `fail_next` has it
-    fail, or answer something else, so many times. A context manager.
+    fail, or answer something else, so many times. With a `context` it speaks TLS. A context
+    manager.
     """
 
-    def __init__(self, answer: Callable[[Received], Reply] | None = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Received], Reply] | None = None,
+        *,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._answer = answer
+        self._context = context
         self._failures: list[Reply | Fault] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -139,10 +147,15 @@ class HttpDouble:
     @property
     def url(self) -> str:
         """Where it is: ``http://127.0.0.1:PORT``, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        scheme = "https" if self._context else "http"
+        return f"{scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), _handler_for(self))
+        if self._context:
+            self._server.socket = self._context.wrap_socket(
+                self._server.socket, server_side=True
+            )
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), daemon=True
         )

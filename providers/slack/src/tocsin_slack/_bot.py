@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin import OutOfOrder, Receipt
+from tocsin.http import Deadline
 from tocsin_slack._blocks import compose
 from tocsin_slack._clients import Bot
 from tocsin_slack._mark import mark
 from tocsin_slack._outcome import LayoutRefused, ThreadRefused
 from tocsin_slack._progress import Progress
 from tocsin_slack._thread import as_reply, root_of
-from tocsin_slack._transport import Deadline
 from tocsin_slack._upload import upload_all
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class BotSender:
         return f"Slack workspace {answer.get('team')} as bot {answer.get('user')}"
 
     def close(self) -> None:
-        """Do nothing: each request has a connection of its own."""
+        """Do nothing: connections are kept by all together."""
 
     def _bot(self, timeout: float) -> Bot:
         return Bot(

@@ -1,19 +1,16 @@
-"""slack_sdk's two clients, on our transport and with nothing said to its logs."""
+"""slack_sdk's two clients, on Tocsin's transport and with nothing said to its logs."""
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from slack_sdk.web.client import WebClient
 from slack_sdk.webhook.client import WebhookClient
 from slack_sdk.webhook.webhook_response import WebhookResponse
 
-from tocsin import Ambiguous, DeliveryError
-from tocsin_slack._answer import Answer
+from tocsin import Ambiguous, DeliveryError, OutOfOrder, http
 from tocsin_slack._outcome import api_failure, webhook_failure
-from tocsin_slack._transport import post
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +18,13 @@ if TYPE_CHECKING:
 
     from slack_sdk.web.slack_response import SlackResponse
 
-    from tocsin_slack._answer import Lost
+    from tocsin.http import Answer, Deadline
     from tocsin_slack._blocks import Payload
-    from tocsin_slack._transport import Deadline
 
 T = TypeVar("T")
+
+_API = http.Service("Slack", judge=api_failure)
+_HOOKS = http.Service("Slack", judge=webhook_failure)
 
 # slack_sdk has no public way to keep it from following redirects, so these two are
 # overridden. Should it rename them, this line fails before a request goes out without us.
@@ -66,11 +65,11 @@ class Bot(WebClient):
         url: str,  # noqa: ARG002 - the request has it too
         req: Request,
     ) -> dict[str, Any]:
-        answer = _judged(post(req, self.deadline), api_failure)
+        answer = _sent(_API, req, self.deadline)
         return {
             "status": answer.status,
             "headers": answer.headers,
-            "body": answer.body,
+            "body": answer.text,
         }
 
 
@@ -91,11 +90,11 @@ class Webhook(WebhookClient):
         sealed(lambda: self.send_dict(payload))
 
     def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
-        answer = _judged(post(req, self._deadline), webhook_failure)
+        answer = _sent(_HOOKS, req, self._deadline)
         return WebhookResponse(
             url=url,
             status_code=answer.status,
-            body=answer.body,
+            body=answer.text,
             headers=dict(answer.headers),
         )
 
@@ -118,11 +117,20 @@ def sealed(call: Callable[[], T]) -> T:
     raise failure.with_traceback(None)
 
 
-def _judged(
-    result: Answer | Lost,
-    judge: Callable[[Answer | Lost, datetime], DeliveryError | None],
-) -> Answer:
-    if failure := judge(result, datetime.now(UTC)):
-        raise failure
-    assert isinstance(result, Answer)
-    return result
+def _sent(service: http.Service, request: Request, deadline: http.Deadline) -> Answer:
+    if not all(map(_is_writable, request.headers.values())):
+        raise OutOfOrder(
+            "the token has characters that no token has",
+            remedy="copy it anew from your app's page at api.slack.com/apps",
+        )
+    return service.request(
+        request.get_method(),
+        request.full_url,
+        headers=request.headers,
+        data=request.data,  # type: ignore[arg-type] # slack_sdk sends bytes
+        timeout=deadline.left(),
+    )
+
+
+def _is_writable(value: str) -> bool:
+    return value.isascii() and value.isprintable()

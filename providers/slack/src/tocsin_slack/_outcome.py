@@ -1,4 +1,4 @@
-"""What Slack answered, or did not, becomes the outcome of an attempt. Pure.
+"""What Slack answered becomes the outcome of an attempt. Pure.
 
 Slack's codes: https://docs.slack.dev/reference/methods/chat.postMessage#errors,
 https://docs.slack.dev/reference/methods/chat.update#errors and
@@ -8,23 +8,17 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handli
 from __future__ import annotations
 
 import json
-import math
 import re
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tocsin import Ambiguous, OutOfOrder, Rejected, RetryLater
-from tocsin_slack._answer import Answer, Lost
+from tocsin import OutOfOrder, Rejected, RetryLater, http
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from tocsin import DeliveryError
-
-MAX_RETRY_AFTER = 3600.0
-"""Seconds; a channel is held no longer, whatever the server wishes."""
+    from tocsin.http import Answer
 
 _OK = 200
 _CODE = re.compile(r"[a-z][a-z0-9_]{1,79}")  # no token, and no sentence, looks like one
@@ -125,11 +119,6 @@ _THREAD = {
     "restricted_action_thread_locked",
 }
 
-# What refuses with one of these, and says no more, refuses everything that is sent there.
-_CLOSED = {401, 403, 404, 405, 407, 410}
-_ADDRESS = "check the address, and the proxy if there is one"
-_BETWEEN = "whether a proxy or a sign-in page is between"
-
 
 class LayoutRefused(Rejected):
     """Slack does not take the message in this form; it may in the plain one."""
@@ -139,74 +128,29 @@ class ThreadRefused(Rejected):
     """Slack does not take the message as a reply; it may by itself."""
 
 
-def api_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None:
+def api_failure(answer: Answer) -> DeliveryError | None:
     """Judge what the Web API answered: 200 is success only with ``"ok": true``."""
-    if isinstance(result, Lost):
-        return lost_failure(result)
-    content = _json_object(result.body)
-    if result.status == _OK and content.get("ok") is True:
+    content = _json_object(answer.text)
+    if answer.status == _OK and content.get("ok") is True:
         return None
-    code = _code(content.get("error"))
-    return _refusal(code, _needed(content), result, now)
+    return _refusal(_code(content.get("error")), _needed(content), answer)
 
 
-def webhook_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None:
+def webhook_failure(answer: Answer) -> DeliveryError | None:
     """Judge what an incoming webhook answered: success is the one word ``ok``."""
-    if isinstance(result, Lost):
-        return lost_failure(result)
-    if result.status == _OK and result.body == "ok":
+    if answer.status == _OK and answer.text == "ok":
         return None
     # an error comes with a status of its own; a word beside 200 is not Slack's
-    code = _code(result.body.strip()) if result.status != _OK else ""
-    return _refusal(code, "", result, now)
+    code = _code(answer.text.strip()) if answer.status != _OK else ""
+    return _refusal(code, "", answer)
 
 
-def upload_failure(result: Answer | Lost, now: datetime) -> DeliveryError | None:
+def upload_failure(answer: Answer) -> DeliveryError | None:
     """Judge what the upload of a file's bytes got: 200 is success, whatever the body.
 
     Bytes that went astray show when the upload is completed.
     """
-    if isinstance(result, Lost):
-        return lost_failure(result)
-    return None if result.status == _OK else _by_status("", result, now)
-
-
-def lost_failure(lost: Lost) -> DeliveryError:
-    """Judge a request that got no answer by how far it came."""
-    if lost.fate == "unsendable":
-        return OutOfOrder(
-            f"the request to Slack could not be written ({lost.reason})",
-            remedy="check the token or the webhook's URL for stray characters",
-        )
-    if lost.fate == "unsent":
-        return RetryLater(
-            f"Slack was not reached: {lost.reason}",
-            remedy="check the network, its name service, and the proxy if there is one",
-        )
-    return Ambiguous(f"Slack did not answer: {lost.reason}")
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Return Retry-After (RFC 9110, 10.2.3) in seconds, at most an hour.
-
-    None when there is none, or none that makes sense. Nor does zero: `RetryLater` takes
-    it for "at once", which a server that is busy does not mean.
-    """
-    seconds = _seconds(value or "", now)
-    return min(seconds, MAX_RETRY_AFTER) if 0 < seconds < math.inf else None
-
-
-def _seconds(value: str, now: datetime) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return math.nan
-    # RFC 5322's "-0000" gives a date without a zone, which means UTC
-    return (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    return None if answer.status == _OK else _by_status("", answer)
 
 
 def _json_object(body: str) -> Mapping[str, Any]:
@@ -226,7 +170,7 @@ def _needed(content: Mapping[str, Any]) -> str:
     return needed if isinstance(needed, str) and _SCOPE.fullmatch(needed) else ""
 
 
-def _refusal(code: str, needed: str, answer: Answer, now: datetime) -> DeliveryError:
+def _refusal(code: str, needed: str, answer: Answer) -> DeliveryError:
     reason = f"Slack refused: {code}" + (f" ({needed})" if needed else "")
     if known := _known(code, reason):
         return known
@@ -234,10 +178,11 @@ def _refusal(code: str, needed: str, answer: Answer, now: datetime) -> DeliveryE
         # internal_error and fatal_error say that part of it may have been done. They
         # are no Ambiguous, which ends after a few attempts, because an outage lasts
         # longer, and an alert is better had twice than not at all.
-        return RetryLater(reason, after=_wished(answer, now))
+        wish = answer.headers.get("retry-after")
+        return RetryLater(reason, after=http.retry_after(wish, datetime.now(UTC)))
     if code and answer.status == _OK:
         return Rejected(reason, remedy=f"look {code} up at docs.slack.dev")
-    return _by_status(code, answer, now)
+    return _by_status(code, answer)
 
 
 def _known(code: str, reason: str) -> Rejected | None:
@@ -250,34 +195,5 @@ def _known(code: str, reason: str) -> Rejected | None:
     return Rejected(reason, remedy=_FINAL[code]) if code in _FINAL else None
 
 
-def _by_status(code: str, answer: Answer, now: datetime) -> DeliveryError:
-    status = answer.status
-    reason = f"Slack answered HTTP {status}" + (f" ({code})" if code else "")
-    if status == 504:  # noqa: PLR2004 - Gateway Timeout
-        # Slack had the request and did not answer in time
-        return Ambiguous(reason)
-    if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004 - a class of statuses
-        # what Slack itself says of a 5xx is that it did not do it; see _refusal
-        return RetryLater(reason, after=_wished(answer, now))
-    if status >= 400:  # noqa: PLR2004 - a class of statuses
-        kind = OutOfOrder if status in _CLOSED else Rejected
-        return kind(reason, remedy=_ADDRESS)
-    return _by_another(status, reason)
-
-
-def _by_another(status: int, reason: str) -> DeliveryError:
-    """Judge what is not Slack's own: a proxy's, or a network's sign-in page."""
-    if 300 <= status < 400:  # noqa: PLR2004 - a class of statuses
-        # it passes, as a rule; Slack does not redirect
-        return RetryLater(
-            f"{reason}, a redirect, which is never followed",
-            remedy=f"check the address, and {_BETWEEN}",
-        )
-    # it does not say whether Slack got the message before
-    return Ambiguous(
-        f"{reason}, but not what Slack answers", remedy=f"check {_BETWEEN}"
-    )
-
-
-def _wished(answer: Answer, now: datetime) -> float | None:
-    return retry_after(answer.headers.get("retry-after"), now)
+def _by_status(code: str, answer: Answer) -> DeliveryError:
+    return answer.service.failure(answer, words=code) or answer.unlike()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 
 from tocsin import Limits, Provider, Secret
-from tocsin_slack._address import is_confidential
+from tocsin.http import is_confidential
 from tocsin_slack._mrkdwn import escape
 from tocsin_slack._thread import run_of
 

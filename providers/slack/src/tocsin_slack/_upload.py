@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.request import Request
 
 import attrs
 
-from tocsin import Rejected, RetryLater
-from tocsin_slack._address import is_confidential
+from tocsin import Rejected, RetryLater, http
+from tocsin_slack._clients import sealed
 from tocsin_slack._filename import filename
 from tocsin_slack._outcome import upload_failure
-from tocsin_slack._transport import post
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +20,8 @@ if TYPE_CHECKING:
     from tocsin import Attachment
     from tocsin_slack._clients import Bot
     from tocsin_slack._progress import Progress
+
+_FILES = http.Service("Slack", judge=upload_failure)
 
 
 def upload_all(
@@ -86,14 +85,12 @@ def _send(bot: Bot, content: bytes, ticket: SlackResponse) -> None:
     """Send the bytes to the address in the ticket, which is kept in no variable here:
     who has it may upload.
     """  # noqa: D205 - one sentence
-    if not is_confidential(str(ticket.get("upload_url"))):
+    if not http.is_confidential(str(ticket.get("upload_url"))):
         raise RetryLater("Slack named no https:// address to upload to")
-    request = Request(  # noqa: S310 - the address was just looked at
-        str(ticket.get("upload_url")),
-        data=content,
-        headers={"Content-Type": "application/octet-stream"},
-        method="POST",
+    kind = {"Content-Type": "application/octet-stream"}
+    left = bot.deadline.left()
+    sealed(
+        lambda: _FILES.post(
+            str(ticket.get("upload_url")), data=content, headers=kind, timeout=left
+        )
     )
-    failure = upload_failure(post(request, bot.deadline), datetime.now(UTC))
-    if failure:
-        raise failure

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import attrs
 
 from tocsin import OutOfOrder, Receipt
-from tocsin_slack._address import is_confidential
+from tocsin.http import Deadline, Service, is_confidential
 from tocsin_slack._blocks import compose
 from tocsin_slack._clients import Webhook
 from tocsin_slack._filename import filename
-from tocsin_slack._outcome import LayoutRefused, lost_failure
+from tocsin_slack._outcome import LayoutRefused
 from tocsin_slack._progress import Progress
-from tocsin_slack._transport import Deadline, is_proxied, reach
 
 if TYPE_CHECKING:
     from tocsin import Delivery, Message
@@ -54,16 +52,10 @@ class WebhookSender:
 
         """
         self._check_address()
-        if is_proxied(self._url()):
-            return ""  # only the proxy would be found to answer
-        lost = reach(self._url(), Deadline.after(timeout))
-        if lost:
-            raise lost_failure(lost)
-        host = urlsplit(self._url()).hostname
-        return f"{host} answers; whether it knows the webhook shows with a message"
+        return Service("Slack").reach(self._url(), timeout=timeout)
 
     def close(self) -> None:
-        """Do nothing: each request has a connection of its own."""
+        """Do nothing: connections are kept by all together."""
 
     def _check_address(self) -> None:
         if not is_confidential(self._url()):
