@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from tocsin import Secret
+from tocsin import Rejected, Secret
 from tocsin_apprise import Apprise
 from tocsin_apprise._redaction import fit
 
@@ -25,11 +25,12 @@ def log(caplog):
 
 
 def everything(error):
-    """Return all that a crash reporter could show of an error, but for the service."""
+    """Return all that a crash reporter could show of an error."""
     parts = []
     while error is not None:
-        told = traceback.TracebackException.from_exception(error)
-        parts += [*told.format(), repr(error), repr(vars(error)), repr(error.args)]
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        parts += [repr(frame.locals) for frame in told.stack[1:]]  # but for the test's
+        parts += [str(error), repr(error), repr(vars(error)), repr(error.args)]
         error = error.__cause__ or error.__context__
     return "\n".join(parts)
 
@@ -51,8 +52,17 @@ def test_no_attempt_shows_a_secret(
     out, err = capfd.readouterr()
     assert told
     assert not [c for c in CANARIES if c in told + repr(one) + log.text + out + err]
-    assert "Loss is NaN" not in told + log.text
     assert log.text == ""
+
+
+def test_no_reason_shows_a_text(double, sender, deliver):
+    double.answers = [400]
+
+    with pytest.raises(Rejected) as raised:
+        deliver(sender(), "Failed to send", "JSON")
+
+    assert "Failed to send" not in raised.value.reason
+    assert "HTTP 400" in raised.value.reason
 
 
 def test_what_else_is_logged_is_left_alone(double, sender, deliver, log):

@@ -16,7 +16,14 @@ from tocsin_apprise._service import Service
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tocsin import Alert, Attachment, Delivery, Message, Secret
+    from tocsin import (
+        Alert,
+        Attachment,
+        Delivery,
+        DeliveryError,
+        Message,
+        Secret,
+    )
 
 _TYPES = {
     AlertLevel.INFO: apprise.NotifyType.INFO,
@@ -29,9 +36,8 @@ class AppriseSender:
     """Sends by one service of Apprise; several threads never share one."""
 
     def __init__(self, url: Secret) -> None:
-        self._secret = url
-        self._url = url.reveal()
-        self._service = Service(self._url)
+        self._url = url
+        self._service = Service(url.reveal())
 
     @property
     def limits(self) -> Limits:
@@ -63,9 +69,7 @@ class AppriseSender:
                 attach=files or None,
             )
         if not is_sent:
-            lines = service.ear.lines
-            words = fit(last_words(lines), self._url, message.title, message.text)
-            raise failure(service.name, lines, service.after, words)
+            raise _failure(service, message)
         return Receipt(place=service.name, note=_left_out(message, service))
 
     def check(self) -> str:
@@ -77,10 +81,16 @@ class AppriseSender:
 
     def _current(self) -> Service:
         """Return the service of the URL as it is now."""
-        url = self._secret.reveal()
-        if url != self._url:
-            self._service, self._url = Service(url), url
+        if self._url.reveal() != self._service.url:
+            self._service = Service(self._url.reveal())
         return self._service
+
+
+def _failure(service: Service, message: Message) -> DeliveryError:
+    """Make the error where no frame of its traceback shows what Apprise logged."""
+    lines = service.ear.lines
+    words = fit(last_words(lines), service.url, message.title, message.text)
+    return failure(service.name, lines, service.after, words)
 
 
 def _type(alert: Alert) -> apprise.NotifyType:

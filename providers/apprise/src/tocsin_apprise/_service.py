@@ -19,9 +19,11 @@ class Service:
     """One service: Apprise's own object, with what it would do by itself taken away."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
+        del url  # a crash reporter shows the variables of a frame
         with hushed():
             self._apprise = apprise.Apprise(asset=_asset())
-            plugin = apprise.Apprise.instantiate(url, asset=self._apprise.asset)
+            plugin = apprise.Apprise.instantiate(self.url, asset=self._apprise.asset)
         if not isinstance(plugin, NotifyBase):
             raise OutOfOrder(
                 "Apprise does not take the channel's url",
