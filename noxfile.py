@@ -1,4 +1,4 @@
-"""Sessions: `nox -s tests`, `lint`, `typing`, `docs`, `build`, `integrations`, `benchmarks`."""
+"""Sessions: `nox -s tests`, `lint`, `typing`, `docs`, `build`, `apprise`, `integrations`, `benchmarks`."""
 
 from __future__ import annotations
 
@@ -93,6 +93,15 @@ def integrations(session: nox.Session, framework: str) -> None:
     # alone: where the framework cannot be imported no test is left, and that is an error
     session.run("pytest", f"tests/integrations/test_{framework}.py", *session.posargs)
     session.run("pytest", "tests/integrations/test_modules.py")
+
+
+@nox.session
+def apprise(session: nox.Session) -> None:
+    """Run the tests of tocsin-apprise against the oldest Apprise that it takes."""
+    pinned = "-c", "constraints.txt"  # holds the newest
+    free = [option for option in options(session) if option not in pinned]
+    session.install(*free, *INSTALLED, *requirements("tests"), "apprise==1.13.*")
+    session.run("pytest", "providers/apprise", *session.posargs)
 
 
 @nox.session

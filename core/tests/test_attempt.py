@@ -10,6 +10,7 @@ from storing import NOW
 from tocsin import (
     Alert,
     Ambiguous,
+    Limits,
     Provider,
     Receipt,
     Rejected,
@@ -86,6 +87,44 @@ def test_what_a_provider_is_told(inbox):
     assert (delivery.id, delivery.channel, delivery.attempt) == ("1.inbox", "inbox", 2)
     assert (delivery.timeout, delivery.state) == (7, {"owed": ["x"]})
     assert delivery.thread is delivery.resolves is None
+
+
+class Narrow:
+    """A sender that has found out how much the service takes."""
+
+    limits = Limits(text=40)
+
+    def __init__(self):
+        self.messages = []
+
+    def deliver(self, message, delivery):
+        self.messages += [message, delivery.resolves.message]
+        return Receipt()
+
+    def close(self):
+        pass
+
+
+@attrs.frozen
+class Wide(Provider):
+    """Its class states no limits."""
+
+    sender: Narrow
+
+    name = "wide"
+
+    def open(self):
+        return self.sender
+
+
+def test_a_senders_own_limits():
+    """They hold instead of the provider's, for what is over as well."""
+    over = Alert("disk", "x" * 100, kind="resolved")
+    sender = Narrow()
+    claim = claim_of(over, resolves=resolved(alert=Alert("disk", "x" * 100)))
+    Session(Wide(sender), SETTINGS).attempt(claim, NOW)
+
+    assert [len(message.text) <= 40 for message in sender.messages] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from tocsin._throttle import NONE_SUPPRESSED
 
 if TYPE_CHECKING:
     from tocsin._alert import Alert
-    from tocsin._provider import Message, Provider, Sender
+    from tocsin._provider import Limits, Message, Provider, Sender
     from tocsin._settings import Settings
     from tocsin._store import Claim, Resolved
 
@@ -100,7 +100,8 @@ class Session:
     def _deliver(
         self, sender: Sender, claim: Claim, now: float, thread: Receipt | None
     ) -> AttemptResult:
-        resolved = claim.resolves
+        provider, resolved = type(self._provider), claim.resolves
+        limits: Limits = getattr(sender, "limits", provider.limits)
         if thread is None and resolved is not None and not resolved.is_alone:
             thread = resolved.receipt
         delivery = Delivery(
@@ -110,27 +111,28 @@ class Session:
             timeout=self._settings.timeout,
             state=claim.progress.state,
             thread=thread,
-            resolves=self._earlier(resolved, now),
+            resolves=self._earlier(resolved, now, limits),
         )
-        receipt: object = sender.deliver(self._message(claim, now), delivery)
+        message = message_for(provider, claim, self._settings, now, limits=limits)
+        receipt: object = sender.deliver(message, delivery)
         if isinstance(receipt, Receipt):
             return receipt
         return Ambiguous(
             f"the provider returned {type(receipt).__name__}, not a Receipt"
         )
 
-    def _message(self, claim: Claim, now: float) -> Message:
-        return message_for(type(self._provider), claim, self._settings, now)
-
-    def _earlier(self, resolved: Resolved | None, now: float) -> Earlier | None:
+    def _earlier(
+        self, resolved: Resolved | None, now: float, limits: Limits
+    ) -> Earlier | None:
         """Return the message that is over, unless it told of other alerts too."""
         if resolved is None or not resolved.is_alone:
             return None
         provider, alert = type(self._provider), resolved.alert
         happened = alert.created_at or datetime.fromtimestamp(now, UTC)
         overrides = overrides_for(provider, self._settings)
+        circumstances = Circumstances(now=happened)
         message = render(
-            provider, alert, Circumstances(now=happened), overrides=overrides
+            provider, alert, circumstances, overrides=overrides, limits=limits
         )
         return Earlier(message=message, receipt=resolved.receipt)
 
@@ -161,9 +163,14 @@ def _without_state(error: DeliveryError) -> DeliveryError:
 
 
 def message_for(
-    provider: type[Provider], claim: Claim, settings: Settings, now: float
+    provider: type[Provider],
+    claim: Claim,
+    settings: Settings,
+    now: float,
+    *,
+    limits: Limits | None = None,
 ) -> Message:
-    """Render what a claim is to send."""
+    """Render what a claim is to send; `limits` hold instead of the provider's."""
     suppressed = NONE_SUPPRESSED if claim.members else claim.suppressed
     since, resolved = suppressed.since, claim.resolves
     circumstances = Circumstances(
@@ -174,7 +181,8 @@ def message_for(
         raised_at=None if resolved is None else resolved.alert.created_at,
     )
     overrides = overrides_for(provider, settings)
-    return render(provider, alert_of(claim), circumstances, overrides=overrides)
+    alert = alert_of(claim)
+    return render(provider, alert, circumstances, overrides=overrides, limits=limits)
 
 
 def alert_of(claim: Claim) -> Alert:

@@ -108,7 +108,11 @@ class Earlier:
 
 
 class Sender(Protocol):
-    """One connection to the service, used by one thread at a time."""
+    """One connection to the service, used by one thread at a time.
+
+    One that has `limits` of its own is given messages of those sizes, not of the
+    provider's: for a service that says how much it takes.
+    """
 
     def deliver(self, message: Message, delivery: Delivery) -> Receipt:
         """Make exactly one attempt.
@@ -138,6 +142,7 @@ class Provider:
     name: ClassVar[str]
     """The word in ``provider = "…"``, and the name of the entry point."""
     limits: ClassVar[Limits] = Limits()
+    """What a message is cut to, unless the sender has `limits` of its own."""
     templates: ClassVar[Mapping[str, str]] = {}
     """Part -> the template's file name, in the folder ``templates`` of the top package
     that defines the class. `limits` hold for the parts named ``title`` and ``text``."""

@@ -54,22 +54,25 @@ def render(
     circumstances: Circumstances,
     *,
     overrides: str = "",
+    limits: Limits | None = None,
 ) -> Message:
     """Render the alert for a channel of this provider. It never fails.
 
     `overrides` is a folder; a file in it replaces the provider's template of that name.
+    `limits` hold instead of the provider's.
     """
+    limits = limits or provider.limits
     alert = attrs.evolve(
         _cleaned(alert), created_at=alert.created_at or circumstances.now
     )
-    message = _plain(provider, alert, _notes(alert, circumstances))
+    message = _plain(alert, _notes(alert, circumstances), limits, provider.escape)
     if not provider.templates:
         return message
     try:
-        parts = _parts(provider, message, overrides)
+        parts = _parts(provider, message, overrides, limits)
     except Exception as error:  # noqa: BLE001 - a template runs anyone's code
         note = f"A template failed ({_reason(error)}), so this is the plain form."
-        return _plain(provider, alert, (*message.notes, note))
+        return _plain(alert, (*message.notes, note), limits, provider.escape)
     return attrs.evolve(message, parts=parts)
 
 
@@ -148,8 +151,9 @@ def _moment(when: datetime) -> str:
         return when.isoformat()
 
 
-def _plain(provider: type[Provider], alert: Alert, notes: tuple[str, ...]) -> Message:
-    limits, escape = provider.limits, provider.escape
+def _plain(
+    alert: Alert, notes: tuple[str, ...], limits: Limits, escape: Callable[[str], str]
+) -> Message:
     context = _context(alert)
     share = None if limits.text is None else limits.text // 3
     heading = f"[{alert.level.value}] {alert.title}"
@@ -208,7 +212,7 @@ def _fitted(
 
 
 def _parts(
-    provider: type[Provider], message: Message, overrides: str
+    provider: type[Provider], message: Message, overrides: str, limits: Limits
 ) -> dict[str, str]:
     package = provider.__module__.partition(".")[0]
     environment = _environment(package, overrides, provider.escape)
@@ -226,9 +230,7 @@ def _parts(
         "attachments": message.attachments,
     }
     return {
-        part: _render_part(
-            environment.get_template(name), part, values, provider.limits
-        )
+        part: _render_part(environment.get_template(name), part, values, limits)
         for part, name in provider.templates.items()
     }
 
