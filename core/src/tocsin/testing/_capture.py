@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -137,13 +138,21 @@ def _environment() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Leave the handlers of signals as they were, unless a run has put ours there before."""
-    was_there = _signals._Bell._pipe is not None  # noqa: SLF001 - ours
+    """Take away what handles signals for a run, if it was not there before."""
+    bell = _signals._Bell  # noqa: SLF001 - ours
+    numbers = [getattr(signal, name) for name in _signals._SIGNALS]  # noqa: SLF001 - ours
+    before = {number: signal.getsignal(number) for number in numbers}
+    was_heard = bell._pipe is not None  # noqa: SLF001 - ours
     try:
         yield
     finally:
-        if not was_there:
-            _signals._leave()  # noqa: SLF001 - ours
+        for number, handler in before.items():
+            now = signal.getsignal(number)
+            if now is not handler and getattr(now, "is_tocsin", False):
+                with contextlib.suppress(ValueError):  # only the main thread may
+                    signal.signal(number, handler)
+        if not was_heard:
+            bell.leave()
 
 
 @contextlib.contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 import attrs
@@ -27,49 +28,50 @@ class Arrival:
 
 
 class Inbox:
-    """What arrived at the channels of a capture, and what they answer."""
+    """What arrived at the channels of a capture, and what they answer.
+
+    There is no lock, which a child that is forked would inherit: each step is one of a list
+    or a dict.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._arrived: list[Arrival] = []
-        self._errors: dict[str, list[DeliveryError]] = {}
+        self._errors: dict[str, deque[DeliveryError]] = {}
         self._broken: dict[str, DeliveryError] = {}
         self._looks = 0
 
     def take(self, message: Message, delivery: Delivery, turn: int) -> Receipt:
         """Take a message, or raise what the channel is to fail with."""
-        with self._lock:
-            errors = self._errors.get(delivery.channel)
-            error = errors.pop(0) if errors else self._broken.get(delivery.channel)
-            if error is not None:
-                raise copy.copy(error)  # it is changed on its way
-            sent = Sent(message, delivery)
-            self._arrived.append(Arrival(sent, self._looks, turn))
-            return Receipt(reference=str(len(self._arrived)), place=delivery.channel)
+        error = self._error(delivery.channel)
+        if error is not None:
+            raise copy.copy(error)  # it is changed on its way
+        self._arrived.append(Arrival(Sent(message, delivery), self._looks, turn))
+        return Receipt(reference=str(len(self._arrived)), place=delivery.channel)
+
+    def _error(self, channel: str) -> DeliveryError | None:
+        with contextlib.suppress(IndexError):
+            return self._errors.get(channel, deque()).popleft()
+        return self._broken.get(channel)
 
     def note_look(self) -> None:
         """Note that all that was due has arrived: what comes later is later."""
-        with self._lock:
-            self._looks += 1
+        self._looks += 1
 
     def arrived(self) -> list[Arrival]:
         """Return what has arrived so far."""
-        with self._lock:
-            return list(self._arrived)
+        return list(self._arrived)
 
     def fail(self, channel: str, error: DeliveryError, times: int | None) -> None:
         """Have a channel fail, so often or until it is mended."""
-        with self._lock:
-            if times is None:
-                self._broken[channel] = error
-            else:
-                self._errors.setdefault(channel, []).extend([error] * times)
+        if times is None:
+            self._broken[channel] = error
+        else:
+            self._errors.setdefault(channel, deque()).extend([error] * times)
 
     def mend(self, channel: str) -> None:
         """Have a channel work again."""
-        with self._lock:
-            self._errors.pop(channel, None)
-            self._broken.pop(channel, None)
+        self._errors.pop(channel, None)
+        self._broken.pop(channel, None)
 
 
 @attrs.frozen

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,18 +21,16 @@ from tocsin._settings import Channel, Settings
 from tocsin._store import Granted, Status
 from tocsin._store.sqlite import SqliteStore
 from tocsin.testing._clock import Clock
+from tocsin.testing._diverted import Diverted
 from tocsin.testing._recorder import Inbox, Recorder, recorder_for
 from tocsin.testing._records import Sent, Unsent
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Collection, Hashable
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from tocsin._alert import Alert
-    from tocsin._gate import Gate
     from tocsin._intake import Intake
-    from tocsin._results import Result, Suppressed
     from tocsin._store import Known, Record, Submission, Withheld
 
 CHANNEL = "alerts"
@@ -47,6 +48,17 @@ class _AnyTeam(dict[str, frozenset[str]]):
 
     def get(self, *_: object) -> frozenset[str]:
         return frozenset()
+
+
+class _Anyones(Subscription):
+    """A user's subscription that lets through what any user's would."""
+
+    __slots__ = ()
+
+    def objection(self, alert: Alert) -> str:
+        """Return why this alert is not let through, whoever's it is."""
+        origin = attrs.evolve(alert.origin, user=self.owner)
+        return super().objection(attrs.evolve(alert, origin=origin))
 
 
 class _Memory(SqliteStore):
@@ -107,6 +119,7 @@ class Stage:
         self._notifiers: list[Notifier] = []
         self._stores: dict[str, _Memory] = {}
         self._order: dict[str, int] = {}
+        self._numbers = itertools.count()
         self._diverted: list[tuple[Notifier, Intake]] = []
         self._last: Seen | None = None
         self._config = config
@@ -120,7 +133,7 @@ class Stage:
     def _plain(self) -> Settings:
         return Settings(
             channels={CHANNEL: Recorder(self.inbox)},
-            subscriptions=[Subscription(channels=[CHANNEL])],
+            subscriptions=[_Anyones(channels=[CHANNEL])],
             teams=_AnyTeam(),
         )
 
@@ -164,16 +177,24 @@ class Stage:
             self._notifiers.append(notifier)
 
     def _note(self, alert_id: str) -> None:
-        with self._lock:
-            self._order.setdefault(alert_id, len(self._order))
+        self._order.setdefault(alert_id, next(self._numbers))
 
     def divert(self) -> None:
         """Take what is raised at notifiers that were made before, too."""
         for notifier in list(_notifier._notifiers):  # noqa: SLF001 - ours
             if notifier.mode is not Mode.DISABLED:
                 self._diverted.append((notifier, notifier.intake))
-                diverted = _Diverted(notifier, self.clock)
+                double = functools.partial(self._double_of, notifier)
+                diverted = Diverted(notifier, double, self.clock)
                 notifier.intake = diverted  # type: ignore[assignment]  # stands in for it
+
+    def _double_of(self, notifier: Notifier) -> Notifier:
+        """Return a notifier of the capture in the place of one that was made before."""
+        given = notifier.settings
+        is_found = not given.channels or given.source == _found()
+        if is_found or (given.source and self._given is not None):
+            given = self.default
+        return Notifier(given, namespace=notifier.namespace, mode=notifier.mode)
 
     def restore(self) -> None:
         """Give the notifiers back what they had."""
@@ -219,7 +240,7 @@ class Stage:
     def _seen(self) -> Seen:
         with self._lock:
             stores = list(self._stores.values())
-            order = dict(self._order)
+        order = dict(self._order)
         records = [one for store in stores for one in store.history(limit=_ALL)]
         records.sort(key=lambda one: order.get(one.alert.id, _ALL))
         return Seen(
@@ -250,50 +271,10 @@ class Stage:
             store.end()
 
 
-class _Diverted:
-    """The intake of a notifier that was made before: what is raised there is captured."""
-
-    def __init__(self, notifier: Notifier, clock: Clock) -> None:
-        self._notifier = notifier
-        self._intake = notifier.intake
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._double: Notifier | None = None
-
-    @property
-    def _here(self) -> Intake:
-        """The intake of a notifier of the capture, with the same settings."""
-        with self._lock:
-            if self._double is None:
-                one = self._notifier
-                self._double = Notifier(
-                    one.settings, namespace=one.namespace, mode=one.mode
-                )
-            return self._double.intake
-
-    @property
-    def gate(self) -> Gate:
-        return self._here.gate
-
-    def glance(self, call: Hashable, wait: float, now: float) -> Suppressed | None:  # noqa: ARG002 - the clock's is another
-        return self._here.glance(call, wait, self._clock())
-
-    def take(
-        self, alert: Alert, now: float, *, is_new: bool, call: Hashable = None
-    ) -> Result:
-        del now
-        here = attrs.evolve(alert, created_at=self._clock.now)
-        return self._here.take(here, self._clock(), is_new=is_new, call=call)
-
-    def receive(self, alert: Alert) -> Result:
-        return self._here.receive(alert)
-
-    def is_wanted(self, alert: Alert) -> bool:
-        return self._here.is_wanted(alert)
-
-    def __getattr__(self, name: str) -> object:
-        """Leave to the notifier what it does in the background."""
-        return getattr(self._intake, name)
+def _found() -> str | None:
+    """Return the configuration that a program finds that names none."""
+    file = places.config_file()
+    return None if file is None else os.path.realpath(file)
 
 
 def _listen_out() -> None:
