@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 from tocsin._store import Status
-from tocsin.testing._telling import listed, story
+from tocsin.testing._telling import line, listed, story
 from tocsin.testing._wanted import Wanted
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Alerts:
         return self.sent[index]
 
     def __repr__(self) -> str:
-        return f"<Alerts\n{story(self._stage.look())}\n>"
+        return f"<Alerts {', '.join(map(line, self.sent)) or 'none'}>"
 
     def fail(
         self, channel: str, error: DeliveryError, *, times: int | None = None

@@ -7,7 +7,6 @@ import contextlib
 import functools
 import logging
 import os
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -49,8 +48,8 @@ def capture(
     still: see `Alerts.clock`.
 
     A run that the block leaves unfinished is finished at its end, as a program's is. After
-    it all is as it was before: the current run, the mode, the hooks. In a capture within
-    another one, the inner one gets the alerts.
+    it all is as it was before: the current run, the mode, the hooks. Signals are left to
+    whatever runs the tests. In a capture within another one, the inner one gets the alerts.
 
     Child processes are not captured. One that was forked sends nothing; one that is started
     anew finds `TOCSIN_MODE` to be ``disabled``.
@@ -102,7 +101,7 @@ def _as_a_new_process() -> Iterator[None]:
             stack.enter_context(_set(_session, name, value))
         stack.enter_context(_set(_watching, "_failed", {}))
         stack.enter_context(_no_cached_notifier())
-        stack.enter_context(_signals_kept())
+        stack.enter_context(_set(_signals, "install", _no_signals))
         stack.enter_context(_environment())
         asyncio_log = logging.getLogger("asyncio")
         stack.callback(setattr, asyncio_log, "filters", asyncio_log.filters[:])
@@ -136,23 +135,8 @@ def _environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Take away what handles signals for a run, if it was not there before."""
-    bell = _signals._Bell  # noqa: SLF001 - ours
-    numbers = [getattr(signal, name) for name in _signals._SIGNALS]  # noqa: SLF001 - ours
-    before = {number: signal.getsignal(number) for number in numbers}
-    was_heard = bell._pipe is not None  # noqa: SLF001 - ours
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            now = signal.getsignal(number)
-            if now is not handler and getattr(now, "is_tocsin", False):
-                with contextlib.suppress(ValueError):  # only the main thread may
-                    signal.signal(number, handler)
-        if not was_heard:
-            bell.leave()
+def _no_signals(_: object) -> None:
+    """Leave signals to whatever runs the tests."""
 
 
 @contextlib.contextmanager

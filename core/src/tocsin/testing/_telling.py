@@ -24,13 +24,18 @@ def story(seen: Seen, wanted: Wanted | None = None) -> str:
 
 def listed(sent: Sequence[Sent]) -> str:
     """Return a line for each message."""
-    return "\n".join(_some(f"  {_line(one)}" for one in sent))
+    return "\n".join(_some(f"  {line(one)}" for one in sent))
+
+
+def line(sent: Sent) -> str:
+    """Return what was sent, and where."""
+    return f"{_name(sent.alert)} -> {sent.channel}"
 
 
 def _story(seen: Seen, wanted: Wanted | None) -> Iterator[str]:
     yield "sent:" if seen.sent else "nothing was sent"
     yield from _some(
-        f"  {_line(one)}{'' if wanted is None else _verdict(one, wanted)}"
+        f"  {line(one)}{'' if wanted is None else _verdict(one, wanted)}"
         for one in seen.sent
     )
     if seen.suppressed:
@@ -54,10 +59,6 @@ def _some(lines: Iterable[str]) -> list[str]:
     found = list(lines)
     more = len(found) - _MOST
     return found if more <= 0 else [*found[:_MOST], f"  … and {more} more"]
-
-
-def _line(sent: Sent) -> str:
-    return f"{_name(sent.alert)} -> {sent.channel}"
 
 
 def _name(alert: Alert) -> str:
