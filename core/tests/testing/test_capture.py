@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from conftest import Inbox, Recorder
+from conftest import Inbox, Recorder, eventually
 
 import tocsin
 import tocsin.logging
@@ -280,10 +280,11 @@ def test_all_is_as_it_was():
     with capture() as alerts:
         tocsin.init(project="mnist").alert("x")
         assert state() != before
+        assert signal.getsignal(signal.SIGTERM) is before[4]
         assert len(alerts) == 1
 
     assert state() == before
-    assert {t for t in threading.enumerate() if "signals" not in t.name} <= threads
+    eventually(lambda: set(threading.enumerate()) <= threads)
 
 
 def test_all_is_as_it_was_after_an_exception():
