@@ -141,7 +141,7 @@ def test_the_plugin_is_cheap(pytester):
         """
     )
 
-    done = pytester.runpytest_subprocess("-p", "no:hypothesispytest")
+    done = pytester.runpytest_subprocess()
 
     done.assert_outcomes(passed=1)
 
