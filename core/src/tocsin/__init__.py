@@ -1,4 +1,8 @@
-"""Raise an alert in Python code; it reaches people through whatever is installed."""
+"""Raise an alert in Python code; it reaches people through whatever is installed.
+
+PYTEST_DONT_REWRITE: it may be imported before pytest, which warns of that otherwise, since
+there is a plugin of it.
+"""
 
 TYPE_CHECKING = (
     False  # what type checkers take for true; typing would be the whole cost

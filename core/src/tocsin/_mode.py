@@ -20,12 +20,16 @@ class Mode(Enum):
     def parse(cls, mode: Mode | str | None) -> Mode:
         """Return the mode; None means `TOCSIN_MODE`, and that defaults to online.
 
+        While alerts are captured in a test, None means `presumed`.
+
         Raises:
             ValueError: It names no mode.
 
         """
         if isinstance(mode, cls):
             return mode
+        if mode is None and presumed is not None:
+            return cls(presumed)
         named = mode if mode is not None else os.environ.get("TOCSIN_MODE") or "online"
         try:
             return cls(str(named).lower())
@@ -33,3 +37,7 @@ class Mode(Enum):
             raise ValueError(
                 f"mode must be 'online', 'offline' or 'disabled', not {named!r}"
             ) from None
+
+
+presumed: Mode | None = None
+"""What a test goes by, whatever the environment says: see `tocsin.testing`."""

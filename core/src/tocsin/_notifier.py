@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import attrs
 
@@ -43,6 +43,27 @@ _log = logging.getLogger("tocsin")
 _outcomes = logging.getLogger("tocsin.deliveries")
 
 
+class Stage(Protocol):
+    """What a test puts in the place of configuration, channels, state and time."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds since the epoch, as the test says; they never jump back."""
+
+    def load(self, path: str | os.PathLike[str] | None) -> Settings:
+        """Return what a configuration says."""
+
+    def settings(self, given: Settings) -> Settings:
+        """Return settings by which nothing leaves the process."""
+
+    def adopt(self, notifier: Notifier) -> None:
+        """Take a notifier that was just made."""
+
+
+stage: Stage | None = None
+"""Where the notifiers are that are made while alerts are captured: see `tocsin.testing`."""
+
+
 class Notifier:
     """Takes alerts, decides on them, keeps them, and has them delivered.
 
@@ -65,6 +86,11 @@ class Notifier:
         directory: choose a word of your own, and keep it. `clock` gives seconds since the
         epoch.
         """
+        self.ticks: Callable[[], float] = time.monotonic
+        """A clock that never jumps."""
+        if stage is not None:
+            settings, clock = stage.settings(settings), stage.clock
+            self.ticks = clock
         self.settings = settings
         self.namespace = storable(namespace)
         self.mode = Mode.parse(mode)
@@ -87,6 +113,8 @@ class Notifier:
         )
         self._begin()
         _notifiers.add(self)
+        if stage is not None:
+            stage.adopt(self)
 
     def _begin(self) -> None:
         self._settled = threading.Condition()
@@ -123,7 +151,7 @@ class Notifier:
         """
         from tocsin._config import load
 
-        settings = load(path)
+        settings = load(path) if stage is None else stage.load(path)
         return cls(settings, namespace=settings.source, mode=mode, clock=clock)
 
     def __enter__(self) -> Self:

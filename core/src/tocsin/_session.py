@@ -215,6 +215,7 @@ def _living(  # noqa: PLR0917 - what a run is made of
         supervisor=supervisor,
         is_interactive=hooks.is_interactive(),
         listening=listening,
+        ticks=notifier.ticks,
     )
     if is_resumed:
         life.resume()

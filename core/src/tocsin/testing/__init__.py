@@ -1,20 +1,23 @@
 """For tests: of programs that raise alerts, of providers, and of stores.
 
-It needs the extra ``testing``: ``pip install tocsin[testing]``.
+What authors of providers and stores derive from needs the extra ``testing``:
+``pip install tocsin[testing]``.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in tocsin itself: these imports are for type checkers
 if TYPE_CHECKING:
+    from tocsin.testing._alerts import Alerts
     from tocsin.testing._attempts import attempt
+    from tocsin.testing._capture import capture
+    from tocsin.testing._clock import Clock
     from tocsin.testing._double import Fault, File, HttpDouble, Received, Reply
     from tocsin.testing._http_suite import ProviderSuite
     from tocsin.testing._local_suite import LocalProviderSuite
+    from tocsin.testing._records import Sent, Unsent
 
 __all__ = [
+    "Alerts",
+    "Clock",
     "Fault",
     "File",
     "HttpDouble",
@@ -22,10 +25,15 @@ __all__ = [
     "ProviderSuite",
     "Received",
     "Reply",
+    "Sent",
+    "Unsent",
     "attempt",
+    "capture",
 ]
 
 _HOMES = {
+    "Alerts": "_alerts",
+    "Clock": "_clock",
     "Fault": "_double",
     "File": "_double",
     "HttpDouble": "_double",
@@ -33,14 +41,22 @@ _HOMES = {
     "ProviderSuite": "_http_suite",
     "Received": "_double",
     "Reply": "_double",
+    "Sent": "_records",
+    "Unsent": "_records",
     "attempt": "_attempts",
+    "capture": "_capture",
 }
+"""Where each name lives: it is imported when it is first asked for."""
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'tocsin.testing' has no attribute {name!r}")
-    return getattr(import_module(f"tocsin.testing.{_HOMES[name]}"), name)
+    from importlib import import_module
+
+    value = getattr(import_module(f"tocsin.testing.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
