@@ -231,7 +231,8 @@ class Notifier:
 
     def _do_chores(self) -> bool:
         """Write counts, take in what was left, prune; say whether nothing is left."""
-        self._offer_counts()
+        if self.listening.has_room:  # else the counts grow until there is
+            self._offer_counts()
         self.intake.write_counts()
         now = self._clock()
         is_done = self.intake.take_in(now)
@@ -243,8 +244,8 @@ class Notifier:
         return is_done
 
     def _offer_counts(self) -> None:
-        """Have listeners hear what was counted; it waits while they are too slow."""
-        if self._tally is not None and self.listening.has_room:
+        """Have listeners hear what was counted since the last time."""
+        if self._tally is not None:
             counts = self._tally.take()
             if counts is not None:
                 self.listening.insist(ALERTS_COUNTED, {"counts": counts})
