@@ -369,6 +369,38 @@ def test_one_that_hangs_at_the_end(inbox, caplog):
     end.set()
 
 
+def test_a_run_whose_listener_hangs(run_with, inbox, caplog):
+    """Its end takes the time that it may, and what is left is delivered all the same."""
+    end = threading.Event()
+    run = run_with(hangs=lambda *_: end.wait(120))
+    run.alert("x")
+    began = time.monotonic()
+    run.finish(timeout=5.0)
+
+    assert time.monotonic() - began < 30
+    assert inbox.titles == ["x"]
+    (told,) = [one for one in caplog.messages if "did not hear" in one]
+    assert told.startswith("listeners did not hear of 2 things")
+    end.set()
+
+
+def test_what_is_refused_only(tmp_path, monkeypatch):
+    """A notifier that could keep nothing hands its counts over at the exit too."""
+    (tmp_path / "file").write_text("")
+    hearing = Hearing()
+    settings = tocsin.Settings(
+        user="ada",
+        state_dir=str(tmp_path / "file" / "state"),
+        listeners={"hearing": hearing},
+    )
+    notifier = tocsin.Notifier(settings, namespace="tests")
+    result = notifier.notify(Alert("x"))
+    notifier._close_at_exit()
+
+    assert hearing.sums[type(result).__name__.lower()] == 1
+    assert sum(hearing.sums.values()) == 1
+
+
 # --- plugins made in code
 
 

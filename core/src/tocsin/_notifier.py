@@ -361,7 +361,7 @@ class Notifier:
             return None
 
     def _close_at_exit(self) -> None:
-        if self._is_used:
+        if self._is_used or self._tally is not None:  # it may have only refused
             self.close(self.settings.flush_timeout)
 
     def _after_fork_in_child(self) -> None:

@@ -49,4 +49,4 @@ class Tally:
 
     def after_fork_in_child(self) -> None:
         """Leave the counts to the parent."""
-        self.__init__()  # type: ignore[misc]
+        self._lock, self._counts = threading.RLock(), {}

@@ -125,36 +125,54 @@ def test_it_is_installed():
     assert set(hears) == {"tocsin_delivery_settled", "tocsin_alerts_counted"}
 
 
-_PROGRAM = """
-import tocsin
-with tocsin.init(config="tocsin.toml", mode="offline") as run:
-    run.alert("x")
-    {late}
-"""
-
 _PROVIDER = """
-    from opentelemetry import metrics
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-    reader = PeriodicExportingMetricReader(ConsoleMetricExporter())
-    metrics.set_meter_provider(MeterProvider([reader]))
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+reader = PeriodicExportingMetricReader(ConsoleMetricExporter())
+metrics.set_meter_provider(MeterProvider([reader]))
+"""
+
+_RUN = """
+import tocsin
+run = tocsin.init(config="tocsin.toml", mode="offline")
+run.alert("x")
+"""
+
+_SCRIPT = """
+import tocsin
+tocsin.alert("x")
 """
 
 
-@pytest.mark.parametrize("late", ["", _PROVIDER], ids=["without", "set late"])
-def test_a_program_without_a_provider(tmp_path, late):
-    """Nobody collects, and nothing fails; a provider that is set later still counts."""
+@pytest.mark.parametrize(
+    ("program", "is_counted"),
+    [
+        (_RUN, False),
+        (_PROVIDER + _RUN + "run.finish()", True),
+        (_RUN + _PROVIDER + "run.finish()", True),
+        (_PROVIDER + _RUN, True),
+        (_PROVIDER + _SCRIPT, True),
+    ],
+    ids=["no provider", "early", "late", "no finish", "no init"],
+)
+def test_a_program(tmp_path, program, is_counted):
+    """What is counted is handed over before the provider is shut down, at the exit too."""
     config = 'listeners = ["otel"]\n[user]\nname = "ada"\n'
     (tmp_path / "tocsin.toml").write_text(config)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _PROGRAM.format(late=late)],
+        [sys.executable, "-W", "error", "-c", program],
         cwd=tmp_path,
-        env={"HOME": str(tmp_path), "TOCSIN_STATE_DIR": str(tmp_path / "state")},
+        env={
+            "HOME": str(tmp_path),
+            "TOCSIN_CONFIG": str(tmp_path / "tocsin.toml"),
+            "TOCSIN_STATE_DIR": str(tmp_path / "state"),
+        },
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert ("tocsin.alerts" in done.stdout) == bool(late)
+    assert ("tocsin.alerts" in done.stdout) == is_counted
     assert "Traceback" not in done.stderr
