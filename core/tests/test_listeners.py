@@ -331,18 +331,21 @@ def test_counts_while_nobody_keeps_up(inbox, monkeypatch):
 def test_what_a_forked_child_hears(inbox):
     """Its own deliveries and counts, and nothing of its parent's."""
     hearing = Hearing()
-    with notifier_of(inbox, {"hearing": hearing}, retention=1e9) as notifier:
+    with notifier_of(inbox, {"hearing": hearing}) as notifier:
         notifier.notify(Alert("the parent's")).wait(30)
         eventually(lambda: hearing.settled)
         notifier.notify(Alert("the parent's"))
         child = os.fork()
         if child == 0:
-            hearing.__init__()
-            notifier.notify(Alert("the child's")).wait(30)
-            notifier.close(30)
-            titles = [one.alert.title for one in hearing.settled]
-            is_own = titles == ["the child's"] and hearing.sums["admitted"] == 1
-            os._exit(0 if is_own and not hearing.sums["suppressed"] else 1)
+            is_own = False
+            try:
+                hearing.__init__()
+                notifier.notify(Alert("the child's")).wait(30)
+                notifier.close(30)
+                titles = [one.alert.title for one in hearing.settled]
+                is_own = titles == ["the child's"] and hearing.sums["admitted"] == 1
+            finally:
+                os._exit(0 if is_own and not hearing.sums["suppressed"] else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     assert [one.alert.title for one in hearing.settled] == ["the parent's"]

@@ -458,7 +458,8 @@ class Life:
     def listen_to_the_end(self, deadline: float) -> None:
         """Give listeners their time to hear of the end."""
         if self._listening is not None:
-            self._listening.drain(max(0.1, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            self._listening.drain(min(_BRIEFLY, max(0.1, left)))
 
     def wait_for_others(self) -> None:
         """Let the other witnesses of the end say what they know, before it is sent."""

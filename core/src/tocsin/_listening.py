@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 10_000
 """Notices that may wait; past that they are dropped, counted and told."""
-_END_PATIENCE = 1.0  # seconds that the end waits for listeners, of those that it has
 
 _log = logging.getLogger("tocsin")
 
@@ -130,11 +129,8 @@ class Listening:
             _log.warning("%s", message)
 
     def drain(self, timeout: float) -> int:
-        """Wait until all that was offered is heard; return how much is not yet.
-
-        It takes `timeout` seconds, and a second, at most.
-        """
-        deadline = time.monotonic() + min(timeout, _END_PATIENCE)
+        """Wait `timeout` seconds until all is heard; return how much is not yet."""
+        deadline = time.monotonic() + timeout
         with self._changed:
             while self._thread is not None and (self._waiting or self._is_busy):
                 remaining = deadline - time.monotonic()
