@@ -151,7 +151,7 @@ tocsin.alert("x")
     [
         (_RUN, False),
         (_PROVIDER + _RUN + "run.finish()", True),
-        (_RUN + _PROVIDER + "run.finish()", True),
+        (_RUN + _PROVIDER + 'run.alert("y")\nrun.finish()', True),
         (_PROVIDER + _RUN, True),
         (_PROVIDER + _SCRIPT, True),
     ],
