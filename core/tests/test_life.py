@@ -12,7 +12,7 @@ from tocsin import Change, Ending, Origin, RunState
 from tocsin import _processes as processes
 from tocsin._ending import GATHER
 from tocsin._life import Life, Supervised
-from tocsin._listener import Listener
+from tocsin._listener import RUN_CHANGED, Listener
 from tocsin._listening import Listening
 from tocsin._run_record import RunRecord
 from tocsin._watcher import HEARTBEAT, heartbeat
@@ -477,11 +477,17 @@ def test_a_rank_that_ended_is_not_missed(lives, told, world):
 # --- what listens
 
 
+def hear_in(heard):
+    def hear(*, change, notify):
+        heard.append(change)
+
+    return hear
+
+
 def test_what_listeners_hear(lives, told):
     """Each state, the metrics as they are, and what is emitted."""
     heard = []
-    listeners = [Listener("all", lambda change, _: heard.append(change))]
-    listening = Listening(listeners, print)
+    listening = Listening([Listener("all", {RUN_CHANGED: hear_in(heard)})])
     life = lives.make(stall_after=60.0, listening=listening)
     life.log({"loss": 0.5}, 3)
     life.emit("artifact", {"name": "model.pt"})
@@ -514,8 +520,8 @@ def test_what_listeners_hear(lives, told):
 def test_a_child_lives_its_own_life(lives, told):
     """A forked child beats, tells and listens for nobody, and ends without a word."""
     heard = []
-    listeners = [Listener("all", lambda change, _: heard.append(change))]
-    life = lives.make(stall_after=1.0, listening=Listening(listeners, print))
+    listening = Listening([Listener("all", {RUN_CHANGED: hear_in(heard)})])
+    life = lives.make(stall_after=1.0, listening=listening)
     before = lives.records()
     life._lock.acquire()  # as another thread of the parent may, when it is forked
     child = os.fork()

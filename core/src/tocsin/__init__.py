@@ -57,7 +57,9 @@ if TYPE_CHECKING:
     from tocsin._secret import FromEnv, FromFile, Secret
     from tocsin._session import alert, finish, init, log, resolve
     from tocsin._settings import Channel, Settings
+    from tocsin._settlement import SettledDelivery
     from tocsin._store import DeliveryRecord, Status
+    from tocsin._tally import AlertCounts
     from tocsin._watching import watch, watching
 
     run: Run | None
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Admitted",
     "Alert",
+    "AlertCounts",
     "AlertLevel",
     "Ambiguous",
     "Attachable",
@@ -111,6 +114,7 @@ __all__ = [
     "SecretUnavailable",
     "Sender",
     "Settings",
+    "SettledDelivery",
     "Status",
     "StoreBusy",
     "StoreDamaged",
@@ -191,8 +195,10 @@ _HOMES = {
     "resolve": "_session",
     "Channel": "_settings",
     "Settings": "_settings",
+    "SettledDelivery": "_settlement",
     "DeliveryRecord": "_store",
     "Status": "_store",
+    "AlertCounts": "_tally",
     "watch": "_watching",
     "watching": "_watching",
 }

@@ -166,10 +166,10 @@ class _Loader:
         try:
             return plugins.load_listener(name)
         except PluginBroken as error:
-            return Listener(name, None, str(error))
+            return Listener(name, problem=str(error))
         except PluginError as error:
             self._add(table, "listeners", str(error))
-            return Listener(name, None, str(error))
+            return Listener(name, problem=str(error))
 
     def _user(self, table: Table) -> UserTable:
         user = self._structure.table(table, UserTable) or UserTable()

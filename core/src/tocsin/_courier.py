@@ -17,7 +17,9 @@ from tocsin._errors import (
 )
 from tocsin._imports import importing
 from tocsin._lane import MAX_ABANDONED, MAX_WORKERS, Lane
-from tocsin._retry import HORIZON, Delivered, Failed, outcome
+from tocsin._listener import DELIVERY_SETTLED
+from tocsin._retry import HORIZON, Delivered, Failed, Pending, outcome
+from tocsin._settlement import settlements
 from tocsin._store import PATIENCE, Turn
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from tocsin._attempt import AttemptResult, Session
     from tocsin._lane import Attempt
+    from tocsin._listening import Listening
     from tocsin._provider import Receipt
     from tocsin._retry import Outcome
     from tocsin._settings import Channel, Settings
@@ -60,7 +63,7 @@ class Courier:
 
     It sends to `channels` alone. `chores` is called about once a second, and says whether
     all of them are done; `on_settled` is called after each settled claim, and `repair` when
-    the store is damaged.
+    the store is damaged. Whoever is `listening` hears of each delivery that ended.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Courier:
         chores: Callable[[], bool],
         on_settled: Callable[[], None],
         repair: Callable[[], bool],
+        listening: Listening,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -81,6 +85,7 @@ class Courier:
         self._chores = chores
         self._on_settled = on_settled
         self._repair = repair
+        self._listening = listening
         self._lease = max(LEASE, 2 * settings.timeout)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -358,7 +363,8 @@ class Courier:
             result = self._attempt(session, attempt.claim)
         if lane.end(attempt):
             try:
-                self._conclude(lane, attempt.claim, result)
+                seconds = time.monotonic() - attempt.started
+                self._conclude(lane, attempt.claim, result, seconds)
             finally:
                 lane.close(attempt)
         self.wake(0)
@@ -383,27 +389,31 @@ class Courier:
 
     def _reap(self) -> None:
         """Give up the workers that hang in an attempt."""
-        overdue = time.monotonic() - self._settings.timeout - GRACE
+        seconds = self._settings.timeout + GRACE
         for lane in self._lanes.values():
-            for claim in lane.abandon(overdue):
+            for claim in lane.abandon(time.monotonic() - seconds):
                 reason = f"no answer within {self._settings.timeout:g} s"
-                self._conclude(lane, claim, Ambiguous(reason))
+                self._conclude(lane, claim, Ambiguous(reason), seconds)
                 if lane.abandoned >= MAX_ABANDONED:
                     self._tell_once(
                         f"channel {lane.name!r} waits until an attempt that hangs ends"
                     )
 
     def _conclude(
-        self, lane: Lane, claim: Claim, result: AttemptResult | Turn | None
+        self,
+        lane: Lane,
+        claim: Claim,
+        result: AttemptResult | Turn | None,
+        seconds: float,
     ) -> None:
-        """Write down what came of an attempt, and tell it."""
+        """Write down what came of an attempt that took so many seconds, and tell it."""
         try:
             if result is None:
                 self._store().release([claim], self._clock())
             elif isinstance(result, SecretUnavailable):
                 self._block(lane, claim, result)
             elif not isinstance(result, Turn):  # else the store has it back already
-                self._settle(lane, claim, result)
+                self._settle(lane, claim, result, seconds)
         except Exception as error:  # noqa: BLE001 - no outcome may cost us the worker
             # the lease runs out, and the delivery is made once more
             _log.warning("the outcome of %s is not kept: %s", claim.delivery_id, error)
@@ -417,7 +427,11 @@ class Courier:
         self._tell_once(f"channel {claim.channel!r} is out of order: {error}")
 
     def _settle(
-        self, lane: Lane, claim: Claim, result: Receipt | DeliveryError
+        self,
+        lane: Lane,
+        claim: Claim,
+        result: Receipt | DeliveryError,
+        seconds: float,
     ) -> None:
         with importing():
             import random
@@ -437,6 +451,30 @@ class Courier:
         if settled is not None:
             self._tell(claim, settled.outcome, channel.fallback)
             self._tell_circuit(claim.channel, settled)
+            if not isinstance(settled.outcome, Pending):
+                self._offer(lane, claim, settled.outcome, result, seconds, now)
+
+    def _offer(  # noqa: PLR0917 - what is known of an attempt
+        self,
+        lane: Lane,
+        claim: Claim,
+        ending: Delivered | Failed,
+        result: Receipt | DeliveryError,
+        seconds: float,
+        now: float,
+    ) -> None:
+        """Have whoever listens hear of what ended."""
+        if not self._listening.hears(DELIVERY_SETTLED):
+            return
+        for settled in settlements(
+            claim,
+            ending,
+            provider=lane.provider.name,
+            error=result if isinstance(result, DeliveryError) else None,
+            attempt_seconds=seconds,
+            now=now,
+        ):
+            self._listening.offer(DELIVERY_SETTLED, {"settled": settled})
 
     def _tell_circuit(self, channel: str, settled: Settled) -> None:
         before, after = settled.before, settled.after

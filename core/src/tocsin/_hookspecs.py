@@ -9,6 +9,8 @@ import pluggy
 if TYPE_CHECKING:
     from tocsin._listener import Change, Notify
     from tocsin._provider import Provider
+    from tocsin._settlement import SettledDelivery
+    from tocsin._tally import AlertCounts
 
 hookspec = pluggy.HookspecMarker("tocsin")
 hookimpl = pluggy.HookimplMarker("tocsin")
@@ -37,4 +39,22 @@ def tocsin_run_changed(change: Change, notify: Notify) -> None:
     Called in a background thread, one change after the other, for the plugins that the
     configuration names in ``listeners``. What it raises is told once, and goes no further;
     `notify` raises an alert in the name of the run.
+    """
+
+
+@hookspec
+def tocsin_delivery_settled(settled: SettledDelivery) -> None:
+    """Hear of a delivery that this process made, or gave up.
+
+    Called once for each, after it is written down, in the same thread as the others. An
+    attempt that is to be repeated is no end.
+    """
+
+
+@hookspec
+def tocsin_alerts_counted(counts: AlertCounts) -> None:
+    """Hear how many alerts this process raised since the last call, and what became of them.
+
+    Called about once a second while there is something to count, and at the end. What is
+    counted is never dropped: where listeners are slow, the counts are larger.
     """

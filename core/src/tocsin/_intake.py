@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tocsin._settings import Settings
     from tocsin._state import State
     from tocsin._store import DeliveryRecord, Store
+    from tocsin._tally import Tally
     from tocsin._throttle import Suppression
 
     Wait = Callable[[float | None], tuple[DeliveryRecord, ...]]
@@ -47,7 +48,8 @@ class Intake:
 
     `store` opens the store within so many seconds; `on_kept` is called after each alert
     that there is something to deliver of; `waiter` makes what waits for an alert's
-    deliveries; `clock` gives seconds since the epoch.
+    deliveries; `clock` gives seconds since the epoch; `tally`, if there is one, counts the
+    calls.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class Intake:
         on_kept: Callable[[], None],
         waiter: Callable[[str], Wait],
         clock: Callable[[], float],
+        tally: Tally | None = None,
     ) -> None:
         self.gate = Gate()
         self._clock = clock
+        self._tally = tally
         self._state = state
         self._settings = settings
         self._store = store
@@ -93,7 +97,11 @@ class Intake:
             return None
         key, level = known
         suppressed = self.gate.suppress(key, level, wait_duration, now)
-        return None if suppressed is None else _suppressed(*suppressed)
+        if suppressed is None:
+            return None
+        if self._tally is not None:
+            self._tally.add(Suppressed)
+        return _suppressed(*suppressed)
 
     def receive(self, alert: Alert) -> Result:
         """Take an alert whose origin is whole and was checked, with whatever else it lacks."""
@@ -117,6 +125,14 @@ class Intake:
         With `is_new` its id was made for it just now. Later calls like `call` may be
         answered by `glance`.
         """
+        result = self._take(alert, now, is_new=is_new, call=call)
+        if self._tally is not None:
+            self._tally.add(type(result))
+        return result
+
+    def _take(
+        self, alert: Alert, now: float, *, is_new: bool, call: Hashable
+    ) -> Result:
         key = throttle_key(alert)
         try:
             if alert.kind == RESOLVED:
@@ -341,6 +357,8 @@ class Intake:
         """Leave to the parent what is the parent's."""
         self._writing = threading.RLock()
         self.gate.after_fork_in_child()
+        if self._tally is not None:
+            self._tally.after_fork_in_child()
 
 
 def _suppressed(until: float, count: int) -> Suppressed:

@@ -16,10 +16,11 @@ import attrs
 from tocsin import _places as places
 from tocsin import _processes as processes
 from tocsin import _watcher as watcher
+from tocsin._alert import Alert
 from tocsin._ending import GATHER, Ending, RunState
 from tocsin._errors import StoreError, printed
 from tocsin._failure import stack_of
-from tocsin._listener import Change
+from tocsin._listener import RUN_CHANGED, Change
 from tocsin._report import alert_of, end_key, lasted
 from tocsin._run_record import RunRecord
 from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher, heartbeat
@@ -27,10 +28,11 @@ from tocsin._watcher import HEARTBEAT, STALLED, Found, Watcher, heartbeat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tocsin._alert import Alert, Origin
+    from tocsin._alert import Origin
     from tocsin._listening import Listening
     from tocsin._notifier import Notifier
     from tocsin._oom import Count
+    from tocsin._results import Result
     from tocsin._watcher import Finding
 
 _FRESH = 3 * HEARTBEAT
@@ -175,7 +177,7 @@ class Life:
     def _offer(
         self, kind: str, facts: Mapping[str, object], step: int | None = None
     ) -> None:
-        if self._listening and self._record.pid == os.getpid():
+        if self._listening is not None and self._record.pid == os.getpid():
             change = Change(
                 kind=kind,
                 facts=facts,
@@ -183,7 +185,14 @@ class Life:
                 origin=self._record.origin,
                 at=datetime.fromtimestamp(self._now(), UTC),
             )
-            self._listening.offer(change)
+            notice = {"change": change, "notify": self._notify}
+            self._listening.offer(RUN_CHANGED, notice)
+
+    def _notify(self, alert: Alert) -> Result:
+        if not isinstance(alert, Alert):
+            raise TypeError(f"notify() takes an Alert, not {type(alert).__name__}")
+        here = attrs.evolve(alert, origin=self._record.origin)
+        return self._notifier.intake.receive(here)
 
     def mark_preempting(self) -> None:
         """Note that the scheduler wants the machine."""
@@ -448,7 +457,7 @@ class Life:
 
     def listen_to_the_end(self, deadline: float) -> None:
         """Give listeners their time to hear of the end."""
-        if self._listening:
+        if self._listening is not None:
             left = deadline - time.monotonic()
             self._listening.drain(min(_BRIEFLY, max(0.1, left)))
 

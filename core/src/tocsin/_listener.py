@@ -1,4 +1,4 @@
-"""Plugins that hear of every change of a run."""
+"""Plugins that hear of what happens: to runs, to deliveries, to alerts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tocsin._alert import Alert, Origin
+
+RUN_CHANGED = "tocsin_run_changed"
+DELIVERY_SETTLED = "tocsin_delivery_settled"
+ALERTS_COUNTED = "tocsin_alerts_counted"
+HOOKS = (RUN_CHANGED, DELIVERY_SETTLED, ALERTS_COUNTED)
+"""What a listener may hear; it hears one of them at least."""
 
 
 class Notify(Protocol):
@@ -36,9 +42,10 @@ class Change:
 
 @attrs.frozen
 class Listener:
-    """A plugin that the configuration chose: its name, and what hears of changes."""
+    """A plugin that the settings chose: its name, and what it hears."""
 
     name: str
-    hear: Callable[[Change, Notify], object] | None
-    """None when the plugin is broken: then `problem` says how."""
+    hears: Mapping[str, Callable[..., object]] = attrs.field(factory=dict)
+    """By the name of the hook, what is called with the hook's arguments by keyword."""
     problem: str = ""
+    """How the plugin is broken; then it hears nothing."""

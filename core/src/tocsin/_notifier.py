@@ -18,10 +18,13 @@ from tocsin import _places as places
 from tocsin._courier import Courier
 from tocsin._errors import StoreBusy, StoreError
 from tocsin._intake import Intake
+from tocsin._listener import ALERTS_COUNTED
+from tocsin._listening import Listening
 from tocsin._mode import Mode
 from tocsin._results import Disabled
 from tocsin._state import State
 from tocsin._store import PATIENCE, Status
+from tocsin._tally import Tally
 from tocsin._text import storable
 from tocsin._throttle import title_of
 
@@ -103,6 +106,8 @@ class Notifier:
         )
         self._pruned_at = 0.0
         self._more_chores: list[Callable[[], object]] = []
+        self.listening = Listening(settings.listeners)
+        self._tally = Tally() if self.listening.hears(ALERTS_COUNTED) else None
         self.intake = Intake(
             settings,
             store=self.store,
@@ -110,6 +115,7 @@ class Notifier:
             on_kept=self._note_kept,
             waiter=self._waiter,
             clock=clock,
+            tally=self._tally,
         )
         self._begin()
         _notifiers.add(self)
@@ -131,6 +137,7 @@ class Notifier:
             chores=self._do_chores,
             on_settled=self._note_settled,
             repair=self._repair,
+            listening=self.listening,
         )
 
     @classmethod
@@ -191,6 +198,7 @@ class Notifier:
                     _outcomes.warning(
                         "channel %r is out of order: %s", channel.name, channel.problem
                     )
+            self.listening.start()
             # here, so that the first alert need not wait for the courier to open it
             self._quietly(lambda: self.store(self.settings.submit_timeout))
         self._courier.start()
@@ -251,6 +259,8 @@ class Notifier:
 
     def _do_chores(self) -> bool:
         """Write counts, take in what was left, prune; say whether nothing is left."""
+        if self.listening.has_room:  # else the counts grow until there is
+            self._offer_counts()
         self.intake.write_counts()
         now = self._clock()
         is_done = self.intake.take_in(now)
@@ -260,6 +270,18 @@ class Notifier:
         for chore in tuple(self._more_chores):
             self._quietly(chore)
         return is_done
+
+    def _offer_counts(self) -> None:
+        """Have listeners hear what was counted since the last time."""
+        if self._tally is not None:
+            counts = self._tally.take()
+            if counts is not None:
+                self.listening.insist(ALERTS_COUNTED, {"counts": counts})
+
+    @property
+    def unheard(self) -> int:
+        """How often listeners were too slow to hear of something, which was dropped."""
+        return self.listening.dropped
 
     def _repair(self) -> bool:
         return self.state.repair(self._clock())
@@ -351,6 +373,8 @@ class Notifier:
             remaining = max(0.05, deadline - time.monotonic())
             self._quietly(lambda: self.intake.write_counts(remaining))
             self.state.close()
+        self._offer_counts()
+        self.listening.close(max(0.1, deadline - time.monotonic()))
         self._is_used = False
 
     def _quietly(self, step: Callable[[], T]) -> T | None:
@@ -365,12 +389,13 @@ class Notifier:
             return None
 
     def _close_at_exit(self) -> None:
-        if self._is_used:
+        if self._is_used or self._tally is not None:  # it may have only refused
             self.close(self.settings.flush_timeout)
 
     def _after_fork_in_child(self) -> None:
         self.intake.after_fork_in_child()
         self.state.after_fork_in_child()
+        self.listening.after_fork_in_child()
         self._begin()
 
 

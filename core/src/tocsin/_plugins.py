@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tocsin._errors import PluginBroken, PluginError, printed
-from tocsin._listener import Listener
+from tocsin._listener import HOOKS, RUN_CHANGED, Listener
 from tocsin._provider import Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
     import pluggy
 
     from tocsin._listener import Change, Notify
+
+    Hears = dict[str, Callable[..., object]]
 
 GROUP = "tocsin"
 """The entry-point group that plugins register in."""
@@ -52,7 +55,7 @@ def load(name: str) -> type[Provider]:
 
 
 def load_listener(name: str) -> Listener:
-    """Import the one plugin that registers this name and return what hears of changes.
+    """Import the one plugin that registers this name and return what it hears.
 
     Raises:
         PluginError: No installed package registers the name, or two do.
@@ -61,24 +64,54 @@ def load_listener(name: str) -> Listener:
     """
     entry, owner = _only(name, "listener")
     try:
-        manager = _manager(entry.load())
-        calls = manager.hook.tocsin_run_changed
+        hears = _hears(entry.load())
     except BaseException as error:
         raise _broken("listener", entry, owner, error) from error
-    if not calls.get_hookimpls():
+    if not hears:
         raise PluginBroken(
-            f"the listener {name!r} of {owner} does not listen: it has no "
-            "tocsin_run_changed decorated with @tocsin.hookimpl"
+            f"the listener {name!r} of {owner} does not listen: {_HEARS_NOTHING}"
         )
+    return Listener(name, hears)
 
-    def hear(change: Change, notify: Notify) -> None:
-        calls(change=change, notify=notify)
 
-    return Listener(name, hear)
+def listener(name: str, plugin: object) -> Listener:
+    """Return what an object, a module or a function of the program's own hears.
+
+    Raises:
+        TypeError: It hears nothing, or a hook of it takes what there is not.
+
+    """
+    import pluggy
+
+    try:
+        hears = _hears(plugin)
+    except pluggy.PluginValidationError as error:
+        raise TypeError(f"the listener {name!r}: {error}") from error
+    if not hears and callable(plugin):
+        hears = {RUN_CHANGED: _positional(plugin)}
+    if not hears:
+        raise TypeError(f"the listener {name!r} does not listen: {_HEARS_NOTHING}")
+    return Listener(name, hears)
+
+
+_HEARS_NOTHING = f"it has none of {', '.join(HOOKS)} decorated with @tocsin.hookimpl"
+
+
+def _hears(plugin: object) -> Hears:
+    hook = _manager(plugin).hook
+    calls = {name: getattr(hook, name) for name in HOOKS}
+    return {name: call for name, call in calls.items() if call.get_hookimpls()}
+
+
+def _positional(function: Callable[..., object]) -> Callable[..., object]:
+    def hear(*, change: Change, notify: Notify) -> None:
+        function(change, notify)
+
+    return hear
 
 
 def listens(name: str) -> bool:
-    """Say whether the plugin that registers this name hears of changes."""
+    """Say whether the plugin that registers this name is a listener."""
     try:
         load_listener(name)
     except PluginError:
@@ -151,7 +184,7 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     for provider in registrar.providers:
         if provider.name == entry.name:
             return provider
-    if not registrar.providers and _listens(plugin):
+    if not registrar.providers and _hears(plugin):
         raise PluginError(
             f"{entry.name!r} of {owner} is a listener, no provider: name it in `listeners`"
         )
@@ -164,10 +197,6 @@ def _load(entry: EntryPoint, owner: str) -> type[Provider]:
     raise PluginBroken(
         f"the entry point {entry.name!r} of {owner} offers {offered}: {remedy}"
     )
-
-
-def _listens(plugin: object) -> bool:
-    return bool(_manager(plugin).hook.tocsin_run_changed.get_hookimpls())
 
 
 def _broken(

@@ -15,16 +15,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-import attrs
-
 from tocsin import _children as children
 from tocsin import _hooks as hooks
 from tocsin import _places as places
-from tocsin._alert import Alert, Origin
+from tocsin._alert import Origin
 from tocsin._errors import ConfigError, StoreError, printed
 from tocsin._failure import ending_of
 from tocsin._life import Life, Supervised
-from tocsin._listening import Listening
+from tocsin._listener import RUN_CHANGED
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
 from tocsin._run import Config, DisabledRun, Run, notifier_for
@@ -34,8 +32,6 @@ from tocsin._told import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from tocsin._results import Result
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -205,7 +201,7 @@ def _living(  # noqa: PLR0917 - what a run is made of
     supervisor: Supervised | None,
     is_resumed: bool,
 ) -> Run:
-    listening = _listening(notifier, origin)
+    listening = notifier.listening
     life = Life(
         notifier,
         origin,
@@ -214,7 +210,7 @@ def _living(  # noqa: PLR0917 - what a run is made of
         stall_after=stall_after,
         supervisor=supervisor,
         is_interactive=hooks.is_interactive(),
-        listening=listening,
+        listening=listening if listening.hears(RUN_CHANGED) else None,
         ticks=notifier.ticks,
     )
     if is_resumed:
@@ -224,22 +220,6 @@ def _living(  # noqa: PLR0917 - what a run is made of
             life.tick()
     notifier.add_chore(life.tick)
     return Run(notifier, origin, tags, url=url, config=config, life=life)
-
-
-def _listening(notifier: Notifier, origin: Origin) -> Listening | None:
-    listeners = notifier.settings.listeners
-    for listener in listeners:
-        if listener.problem:
-            _log.warning("the listener %r: %s", listener.name, listener.problem)
-    if not listeners:
-        return None
-
-    def notify(alert: Alert) -> Result:
-        if not isinstance(alert, Alert):
-            raise TypeError(f"notify() takes an Alert, not {type(alert).__name__}")
-        return notifier.intake.receive(attrs.evolve(alert, origin=origin))
-
-    return Listening(listeners, notify)
 
 
 def _of_current(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,11 @@ import attrs
 
 from tocsin import _places as places
 from tocsin._errors import ConfigError, Problem
-from tocsin._listener import Listener
 from tocsin._routing import Scope, Subscription
 
 if TYPE_CHECKING:
     from tocsin._alert import Origin
-    from tocsin._listener import Change, Notify
+    from tocsin._listener import Listener
     from tocsin._provider import Provider
 
 DAY = 86_400.0
@@ -56,11 +55,13 @@ def _channels(
 
 
 def _listeners(
-    value: Mapping[str, Callable[[Change, Notify], object]] | Iterable[Listener],
+    value: Mapping[str, object] | Iterable[Listener],
 ) -> tuple[Listener, ...]:
     if not isinstance(value, Mapping):
         return tuple(value)
-    return tuple(Listener(name, hear) for name, hear in value.items())
+    from tocsin import _plugins as plugins
+
+    return tuple(plugins.listener(name, plugin) for name, plugin in value.items())
 
 
 def _subscriptions(value: Iterable[Subscription]) -> tuple[Subscription, ...]:
@@ -109,8 +110,9 @@ class Settings:
     stall_after: float = 0.0
     """How long a run may log nothing until it is told as stalled; 0: for ever."""
     listeners: tuple[Listener, ...] = attrs.field(default=(), converter=_listeners)
-    """Plugins that hear of every change of a run, in this order; in code, ``{"rules":
-    a_function}`` will do. It is called with a `Change`, and with what raises an alert."""
+    """Plugins that hear of what happens, in this order; in code, ``{"rules": plugin}`` will
+    do: an object or a module that has some of the hooks, or a function that is called with
+    each `Change` of a run, and with what raises an alert."""
     templates: str = ""
     """The folder of the operator's templates: ``<templates>/<provider>/<file>``."""
     source: str = ""
