@@ -131,13 +131,13 @@ class Asking:
         return answer
 
     def _list(self, choices: Sequence[Choice], hidden: int) -> None:
+        has_names = any(choice.label for choice in choices)
         rows = [
             (
                 line(f"{number}", "cyan"),
-                line(_name(choice)).append_text(
-                    Text("  recommended" if choice.is_recommended else "", "green")
-                ),
-                line("" if _name(choice) == choice.value else choice.value, "dim"),
+                line(_name(choice)),
+                line(choice.value if has_names else "", "dim"),
+                Text("recommended" if choice.is_recommended else "", "green"),
             )
             for number, choice in enumerate(choices, 1)
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import attrs
 
@@ -12,6 +12,8 @@ from tocsin._structure import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tomlkit.items import Table
 
     from tocsin._cli._connect_file import Change, Tree
 
@@ -31,7 +33,7 @@ def _set_channel(tree: Tree, name: str, values: Mapping[str, object]) -> None:
         del table[key]
     for key, value in values.items():
         if key not in table or table[key] != value:
-            table[key] = _item(table, value)
+            _put(table, key, _item(table, value))
 
 
 def subscribe(name: str, owner: tuple[str, ...], min_level: str) -> Change:
@@ -53,13 +55,13 @@ def _subscribe(tree: Tree, name: str, owner: tuple[str, ...], min_level: str) ->
         return
     named = table.get("channels", [])
     if isinstance(named, str):
-        table["channels"] = [named, name]
+        _put(table, "channels", [named, name])
     elif "channels" in table:
         named.append(name)
     else:
-        table["channels"] = [name]
+        _put(table, "channels", [name])
     if min_level:
-        table["min_level"] = min_level
+        _put(table, "min_level", min_level)
 
 
 def _add_wish(table: Tree, wish: dict[str, object]) -> None:
@@ -195,6 +197,31 @@ def _new_table(tree: Tree, *, above: bool) -> Mapping[str, object]:
     if isinstance(tree, InlineTable):
         return tomlkit.inline_table()
     return tomlkit.table(is_super_table=above)
+
+
+def _put(table: Tree, key: str, value: object) -> None:
+    """Set a key; a new one stands below the others, above the comment on what follows."""
+    if key in table or not _is_table(table):
+        table[key] = value
+        return
+    from tomlkit.items import Comment, Whitespace
+
+    body = table.value.body
+    end = next((n for n in range(len(body), 0, -1) if body[n - 1][0] is not None), 0)
+    trailing = [item for _, item in body[end:]]
+    del body[end:]
+    table[key] = value
+    for item in trailing:
+        if isinstance(item, Comment | Whitespace):  # what was deleted leaves a hole
+            table.add(item)
+
+
+def _is_table(tree: object) -> TypeGuard[Table]:
+    if not _is_written(tree):
+        return False
+    from tomlkit.items import Table
+
+    return isinstance(tree, Table)
 
 
 def _item(table: Tree, value: object) -> object:

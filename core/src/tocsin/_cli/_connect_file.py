@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import stat
 import time
 import tomllib
@@ -62,21 +63,28 @@ class ConfigFiles:
             Failure: A file cannot be written; likewise.
 
         """
-        before = {file: _content(file) for file in self._changes}
         after = {
-            file: _changed(file, before[file] or b"", changes)
+            file: _changed(file, _content(file), changes)
             for file, changes in self._changes.items()
         }
-        made = _folders_to_make(self.main)
+        staged: dict[Path, Path] = {}
+        old: dict[Path, Path | None] = {}
         try:
             for file, text in after.items():
-                replace(file, text)
+                staged[file] = _staged(file, text)
+            for file, beside in staged.items():
+                old[file] = _kept(file)
+                beside.replace(file)
+                sync(file.parent)
             load(self.main)
         except BaseException as error:
-            _put_back(before, made)
+            _put_back(old)
             if isinstance(error, OSError):
                 raise Failure(_unwritten(error)) from error
             raise
+        finally:
+            for beside in filter(None, (*staged.values(), *old.values())):
+                beside.unlink(missing_ok=True)
 
 
 def tables_of(main: Path) -> Tables:
@@ -148,8 +156,8 @@ def _folders_to_make(main: Path) -> list[Path]:
     return [folder for folder in main.parents if not os.path.lexists(folder)]
 
 
-def _content(file: Path) -> bytes | None:
-    """Return what is in a file; None when there is none.
+def _content(file: Path) -> bytes:
+    """Return what is in a file; nothing when there is none.
 
     Raises:
         Failure: It cannot be read, or is not to be written.
@@ -159,7 +167,7 @@ def _content(file: Path) -> bytes | None:
         mode = file.stat().st_mode
         content = file.read_bytes()
     except FileNotFoundError:
-        return None
+        return b""
     except OSError as error:
         raise Failure(_unwritten(error)) from error
     is_read_only = not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
@@ -191,17 +199,15 @@ def _changed(file: Path, content: bytes, changes: list[Change]) -> bytes:
     return text.encode()
 
 
-def replace(file: Path, content: bytes) -> None:
-    """Write a file as a whole: whoever reads it has the old one or the new one.
-
-    It keeps its mode; a new one is its owner's alone.
+def _staged(file: Path, content: bytes) -> Path:
+    """Write what a file is to hold beside it. It has its mode; a new one is one's own.
 
     Raises:
-        OSError: It cannot be written; the old one is there.
+        OSError: It cannot be written.
 
     """
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else _OWN
-    beside = file.with_name(f".{file.name}.{os.urandom(6).hex()}")
+    beside = _beside(file)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(beside, flags, _OWN)
     try:
@@ -210,11 +216,26 @@ def replace(file: Path, content: bytes) -> None:
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        beside.replace(file)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    sync(file.parent)
+    return beside
+
+
+def _kept(file: Path) -> Path | None:
+    """Return another name of the file that is there: to put it back takes no space."""
+    beside = _beside(file)
+    try:
+        os.link(file, beside)
+    except FileNotFoundError:
+        return None
+    except OSError:  # a file system without links
+        shutil.copy2(file, beside)
+    return beside
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f".{file.name}.{os.urandom(6).hex()}")
 
 
 def sync(folder: Path) -> None:
@@ -227,13 +248,12 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _put_back(before: dict[Path, bytes | None], made: list[Path]) -> None:
-    for file, content in before.items():
-        if content is None:
+def _put_back(old: dict[Path, Path | None]) -> None:
+    for file, beside in old.items():
+        if beside is None:
             file.unlink(missing_ok=True)
-        elif _content(file) != content:
-            replace(file, content)
-    _remove(made)
+        elif beside.exists():
+            beside.replace(file)
 
 
 def _remove(folders: list[Path]) -> None:

@@ -48,7 +48,9 @@ class Kept:
         """Take it away again; one that is not there any more is no matter."""
         if self.kind == "file":
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.where)  # noqa: PTH108 - a str
+                Path(self.where).unlink()
+            with contextlib.suppress(OSError):  # another secret is in there
+                Path(self.where).parent.rmdir()
         elif self.kind == "keyring":
             _forget_in_keyring(self.where)
 
