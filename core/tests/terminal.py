@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-_PATIENCE = 120.0
+_PATIENCE = 60.0
 # The first terminal that the leader of a session opens is the one that it is asked at.
 _BEGIN = (
     "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); "
@@ -65,12 +65,28 @@ class Terminal:
 
     def expect(self, text: str) -> None:
         """Wait until the screen shows this, below what was expected before."""
+        self.until(text)
+
+    def ready(self) -> None:
+        """Wait until it waits for an answer."""
         deadline = time.monotonic() + _PATIENCE
-        while (found := self.shown.find(text, self._read)) < 0:
+        while not self.shown.endswith("> "):
+            assert self._more(deadline - time.monotonic()), self.shown
+        self._read = len(self.shown)
+
+    def until(self, *texts: str) -> str:
+        """Wait until the screen shows one of these; return what is above its end."""
+        deadline = time.monotonic() + _PATIENCE
+        while not (ends := self._ends(texts)):
             assert self._more(deadline - time.monotonic()), (
-                f"no {text!r} in\n{self.shown}"
+                f"no {' or '.join(texts)} in\n{self.shown}"
             )
-        self._read = found + len(text)
+        read, self._read = self._read, min(ends)
+        return self.shown[read : self._read]
+
+    def _ends(self, texts: tuple[str, ...]) -> list[int]:
+        shown, read = self.shown, self._read
+        return [found + len(t) for t in texts if (found := shown.find(t, read)) >= 0]
 
     def type(self, answer: str) -> None:
         """Type a line."""
@@ -80,7 +96,7 @@ class Terminal:
         """Answer the questions, each of which begins with its setting."""
         for setting, answer in answers.items():
             self.expect(f"{setting}: ")
-            self.expect("> ")
+            self.ready()
             self.type(answer)
 
     def interrupt(self) -> None:

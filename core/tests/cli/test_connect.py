@@ -180,16 +180,16 @@ def test_a_newcomer(own, tmp_path):
     """Everything is asked for, the best is the default, and the alerts arrive at once."""
     with Terminal("connect", "desk") as terminal:
         terminal.expect("How shall desk be reached?")
-        terminal.expect("> ")
+        terminal.ready()
         terminal.type("1")
         terminal.answer(key=CANARY)
         terminal.expect("your own room")
         terminal.expect("recommended")
-        terminal.expect("> ")
+        terminal.ready()
         terminal.type("")
         terminal.answer(people="ada, grace", copies="0")
         terminal.expect("at least one")
-        terminal.expect("> ")
+        terminal.ready()
         terminal.type("2")
         terminal.answer(tone="2")
         terminal.expect("the desk is there")
@@ -295,10 +295,10 @@ def test_many_choices(own):
     """A part of a name finds what is too far down the list."""
     with Terminal("connect", "desk", "--set", "key=env:KEY", "--no-test") as terminal:
         terminal.expect("and 16 more: type a part of the name")
-        terminal.expect("> ")
+        terminal.ready()
         terminal.type("room 12")
         terminal.expect("10  room 129")
-        terminal.expect("> ")
+        terminal.ready()
         terminal.type("10")
         terminal.answer(people="", copies="", tone="")
         terminal.expect("be called?")
@@ -383,7 +383,7 @@ def test_ctrl_d(own):
     """The end of the input is no answer either."""
     with Terminal("connect", "desk") as terminal:
         terminal.expect("reached?")
-        terminal.expect("> ")
+        terminal.ready()
         terminal.type("\x04")
         terminal.expect("Nothing is changed.")
         assert terminal.end() == 130
