@@ -169,6 +169,8 @@ def _connect(
         replaces=old,
     )
     file, kept = connection.write(main)
+    if person:
+        screen.tell(Text())
     _tell(name, file, kept, invocation)
     return name
 
@@ -220,7 +222,7 @@ def _tell(name: str, file: Path, kept: dict[str, Kept], invocation: Invocation) 
                 line(f"{owner_in_words(wish)}: alerts go to {', '.join(wish.channels)}")
             )
     said.append(remedy_line(f"tocsin disconnect {name}, to take it back"))
-    invocation.screen.tell(Text(), grid([(GOOD, stacked(said))]))
+    invocation.screen.tell(grid([(GOOD, stacked(said))]))
 
 
 def main_file(invocation: Invocation) -> Path:

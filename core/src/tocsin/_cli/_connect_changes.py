@@ -28,12 +28,23 @@ def set_channel(name: str, values: Mapping[str, object]) -> Change:
 
 def _set_channel(tree: Tree, name: str, values: Mapping[str, object]) -> None:
     channels = _table(tree, "channels", above=True)
+    is_new = name not in channels
     table = _table(channels, name)
     for key in [key for key in table if key not in values and key not in _KEPT]:
         del table[key]
     for key, value in values.items():
         if key not in table or table[key] != value:
             _put(table, key, _item(table, value))
+    if is_new and _is_table(table) and not _is_last(tree, "channels"):
+        import tomlkit
+
+        table.add(tomlkit.nl())
+
+
+def _is_last(document: Tree, key: str) -> bool:
+    """Whether nothing stands below these tables in a file."""
+    keys = [str(one.key) for one, _ in getattr(document, "body", ()) if one is not None]
+    return not keys or keys[-1] == key
 
 
 def subscribe(name: str, owner: tuple[str, ...], min_level: str) -> Change:

@@ -188,7 +188,7 @@ class Wizard:
         with self.screen.waiting("Asking …"):
             finding = checked(self.provider.name, provider, _TIMEOUT)
         if finding.verdict is Verdict.OK:
-            self.screen.tell(Text(), grid([finding.row()]))
+            self.screen.tell(*([Text()] if self.person else []), grid([finding.row()]))
             return True
         if self.person is None:
             remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
