@@ -7,7 +7,6 @@ which keeps how it is written, and to what the file means. Both must come to the
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import stat
@@ -135,6 +134,8 @@ def editing(main: Path) -> Iterator[ConfigFiles]:
 
 
 def _lock(folder: int, main: Path) -> None:
+    import fcntl  # which is not everywhere, unlike the other commands
+
     deadline = time.monotonic() + _LOCK_WAITS
     while True:
         try:
