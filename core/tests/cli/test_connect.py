@@ -53,6 +53,8 @@ class Desk(Provider):
     ways = {"with a key": ("key", "room"), "by the door": ("url",)}
 
     def __attrs_post_init__(self):
+        if self.room == "fickle" and pathlib.Path("asked").exists():
+            raise ValueError("not here after all")
         if self.room == "attic" and self.tone == "high":
             raise ValueError("the attic takes no high tone: change one")
 
@@ -66,6 +68,8 @@ class Desk(Provider):
         return [Choice("7", "your own room", is_recommended=True), *rooms]
 
     def check(self, timeout):
+        if self.room == "fickle":
+            pathlib.Path("asked").touch()
         if self.room == "shut":
             raise OutOfOrder(f"the room is shut for {self.key.reveal()}", remedy="wait")
         return "the desk is there"
@@ -785,18 +789,14 @@ def test_a_lock_that_is_held(before, connect):
     timer.join()
 
 
-def test_a_provider_that_changes_its_mind(before, connect, tmp_path, monkeypatch):
+def test_a_provider_that_changes_its_mind(before, connect, tmp_path):
     """A configuration that a program would refuse is put back as it was."""
-    from tocsin._cli import _connect_file
-    from tocsin._errors import ConfigError
-
     was = everything_below(tmp_path)
 
-    def refuse(_):
-        raise ConfigError([])
-
-    monkeypatch.setattr(_connect_file, "load", refuse)
-    assert connect("--no-test").exit_code == 2
+    result = connect("--no-test", room="fickle")
+    assert result.exit_code == 2
+    assert "not here after all" in result.stderr
+    (tmp_path / "asked").unlink()
     assert everything_below(tmp_path) == was
 
 
