@@ -50,9 +50,9 @@ FLOORS = [
     {"_digest", "_provider", "_quiet", "_silence", "_throttle"},
     {"_alert", "http"},
     {"_text", "_transport"},
-    {"_attachment", "_ending", "_filesystem", "_imports", "_mode", "_places"},
+    {"_attachment", "_ending", "_filesystem", "_mode", "_places"},
     {"_processes", "_secret"},
-    {"_errors", "_oom", "_signals", "_told"},
+    {"_errors", "_imports", "_oom", "_signals", "_told"},
     {
         *("_supervisor._signals", "_supervisor._tail"),
     },

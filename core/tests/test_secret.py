@@ -3,12 +3,13 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 import traceback
 
 import attrs
 import pytest
 
-from tocsin import FromEnv, FromFile, Secret, SecretUnavailable
+from tocsin import FromEnv, FromFile, FromKeyring, Secret, SecretUnavailable
 from tocsin._secret import redact
 
 CANARY = "xoxb-canary-1234"
@@ -153,9 +154,69 @@ def test_file_that_is_not_text(tmp_path):
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.fixture
+def keyring(tmp_path):
+    """A keyring that is a file of this test's own."""
+    module = pytest.importorskip("keyring")
+    backend = pytest.importorskip("keyrings.alt.file").PlaintextKeyring()
+    backend.file_path = str(tmp_path / "keyring.cfg")
+    old = module.get_keyring()
+    module.set_keyring(backend)
+    yield module
+    module.set_keyring(old)
+
+
+def test_keyring(keyring):
+    """A secret in the keyring is read each time; a service may hold slashes."""
+    secret = Secret(FromKeyring.parse("ci/tocsin/token"))
+    keyring.set_password("ci/tocsin", "token", "old")
+    old = secret.reveal()
+    keyring.set_password("ci/tocsin", "token", CANARY)
+
+    assert (old, secret.reveal()) == ("old", CANARY)
+    assert CANARY not in repr(secret)
+
+
+def test_keyring_without_the_entry(keyring):
+    """An entry that is not there is named, with the command that makes it."""
+    with pytest.raises(
+        SecretUnavailable, match="it has none: keyring set tocsin token"
+    ):
+        Secret(FromKeyring("tocsin", "token")).reveal()
+
+
+def test_no_keyring():
+    """Where no keyring answers, the secret is unavailable and says what to do."""
+    module = pytest.importorskip("keyring")
+    from keyring.backends.fail import Keyring
+
+    old = module.get_keyring()
+    module.set_keyring(Keyring())
+    try:
+        with pytest.raises(SecretUnavailable, match="unlock it, or keep"):
+            Secret(FromKeyring("tocsin", "token")).reveal()
+    finally:
+        module.set_keyring(old)
+
+
+def test_keyring_that_is_not_installed(monkeypatch):
+    """Without the package, the extra that brings it is named."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+
+    with pytest.raises(SecretUnavailable, match=r"pip install 'tocsin\[keyring\]'"):
+        Secret(FromKeyring("tocsin", "token")).reveal()
+
+
+@pytest.mark.parametrize("written", ["", "token", "/token", "tocsin/"])
+def test_no_entry_of_a_keyring(written):
+    with pytest.raises(ValueError, match="service/name"):
+        FromKeyring.parse(written)
+
+
 @pytest.mark.parametrize(
     ("secret", "reference"),
     [
+        (Secret(FromKeyring("a", "b")), FromKeyring("a", "b")),
         (Secret(FromEnv("A")), FromEnv("A")),
         (Secret(FromFile("a")), FromFile("a")),
         (Secret("a"), None),

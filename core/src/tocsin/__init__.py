@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tocsin._mode import Mode
     from tocsin._notifier import Notifier
     from tocsin._provider import (
+        Choice,
         Delivery,
         Earlier,
         Limits,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     )
     from tocsin._routing import Scope, Subscription
     from tocsin._run import Config, Run
-    from tocsin._secret import FromEnv, FromFile, Secret
+    from tocsin._secret import FromEnv, FromFile, FromKeyring, Secret
     from tocsin._session import alert, finish, init, log, resolve
     from tocsin._settings import Channel, Settings
     from tocsin._settlement import SettledDelivery
@@ -77,6 +78,7 @@ __all__ = [
     "Attachment",
     "Change",
     "Channel",
+    "Choice",
     "ConfigError",
     "Deferred",
     "Delivery",
@@ -87,6 +89,7 @@ __all__ = [
     "Ending",
     "FromEnv",
     "FromFile",
+    "FromKeyring",
     "Limits",
     "Listener",
     "Message",
@@ -167,6 +170,7 @@ _HOMES = {
     "Notify": "_listener",
     "Mode": "_mode",
     "Notifier": "_notifier",
+    "Choice": "_provider",
     "Delivery": "_provider",
     "Earlier": "_provider",
     "Limits": "_provider",
@@ -187,6 +191,7 @@ _HOMES = {
     "Run": "_run",
     "FromEnv": "_secret",
     "FromFile": "_secret",
+    "FromKeyring": "_secret",
     "Secret": "_secret",
     "alert": "_session",
     "finish": "_session",

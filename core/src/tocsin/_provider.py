@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import (  # noqa: TC003 - for typing.get_type_hints of a provider
     Callable,
     Mapping,
+    Sequence,
 )
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -107,6 +108,17 @@ class Earlier:
     receipt: Receipt
 
 
+@attrs.frozen
+class Choice:
+    """One of the values that a setting may have, as `Provider.offers` knows them."""
+
+    value: str
+    """What goes into the configuration."""
+    label: str = ""
+    """What people know it by; default: the value."""
+    is_recommended: bool = attrs.field(default=False, kw_only=True)
+
+
 class Sender(Protocol):
     """One connection to the service, used by one thread at a time.
 
@@ -135,6 +147,10 @@ class Provider:
 
     Derive an attrs class from it. Its fields are the settings of a channel in the
     configuration; a field's ``metadata={"help": "…"}`` is what the reference says of it.
+    ``tocsin connect`` asks for a setting unless it has a default, or where the default is
+    empty. Three more keys of the metadata are for it: ``"example"``, a value as people
+    write it; ``"ask"``, whether it asks without ``--advanced``; ``"question"``, what it
+    asks in place of the setting's name.
     A validator that raises ``ValueError`` or ``TypeError`` is a mistake in the
     configuration. Override `deliver`, or `open` when there is a connection to keep.
     """
@@ -151,6 +167,10 @@ class Provider:
     template prints; a template called ``*.html`` is escaped as HTML instead."""
     concurrency: ClassVar[int] = 4
     """How many deliveries one process may have under way at once."""
+
+    ways: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """The ways to set it up, where settings exclude one another: what people call one ->
+    the settings that it needs. ``tocsin connect`` lets people choose, then asks for those."""
 
     def open(self) -> Sender:
         """Return a sender; each worker thread opens its own. Import SDKs here."""
@@ -175,6 +195,25 @@ class Provider:
         later one gets its receipt as `Delivery.thread`.
         """
         return ""
+
+    @classmethod
+    def offers(
+        cls,
+        setting: str,  # noqa: ARG003 - for those that override it
+        given: Mapping[str, object],  # noqa: ARG003 - likewise
+        timeout: float,  # noqa: ARG003 - likewise
+    ) -> Sequence[Choice]:
+        """Return what a setting may be, as far as the service tells; another value may do.
+
+        ``tocsin connect`` calls it before it asks for the setting. `given` holds the settings
+        that are known by then, in the order of the questions, as the class would have them: a
+        secret is a `Secret`. It takes at most `timeout` seconds.
+
+        Raises:
+            DeliveryError: With what is given the service cannot be asked.
+
+        """
+        return ()
 
     def check(self, timeout: float) -> str:  # noqa: ARG002 - for those that override it
         """Find out, without sending anything, whether the channel would work.

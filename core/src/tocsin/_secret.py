@@ -6,6 +6,7 @@ from typing import NoReturn
 import attrs
 
 from tocsin._errors import SecretUnavailable
+from tocsin._imports import importing
 
 
 @attrs.frozen
@@ -46,6 +47,58 @@ class FromFile:
         )
 
 
+@attrs.frozen
+class FromKeyring:
+    """A secret that the system's keyring keeps. It needs the extra ``keyring``."""
+
+    service: str
+    name: str
+
+    @classmethod
+    def parse(cls, written: str) -> FromKeyring:
+        """Return what ``service/name`` means; a service may hold slashes.
+
+        Raises:
+            ValueError: One of the two is missing.
+
+        """
+        service, _, name = written.rpartition("/")
+        if not (service and name):
+            raise ValueError(f'{written!r} is no entry of a keyring: "service/name"')
+        return cls(service, name)
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.name}"
+
+    def read(self) -> str:
+        """Return what the keyring has, or raise SecretUnavailable."""
+        try:
+            with importing():
+                import keyring
+        except ImportError:
+            why = "the package keyring is missing: pip install 'tocsin[keyring]'"
+        else:
+            try:
+                value = keyring.get_password(self.service, self.name)
+            except Exception as error:  # noqa: BLE001 - a backend is anyone's code
+                why = (
+                    f"it does not answer ({type(error).__name__}): unlock it, or keep "
+                    "the secret in a file"
+                )
+            else:
+                if value is not None:
+                    return value
+                why = f"it has none: keyring set {self.service} {self.name}"
+        # raised here, so that no context holds the error, which may hold the value
+        raise SecretUnavailable(
+            f"the keyring's entry {str(self)!r} cannot be read: {why}"
+        )
+
+
+Reference = FromEnv | FromFile | FromKeyring
+"""Where a secret is kept."""
+
+
 @attrs.frozen(repr=False)
 class _Literal:
     value: str
@@ -64,15 +117,16 @@ class Secret:
 
     __slots__ = ("_source",)
 
-    def __init__(self, source: str | FromEnv | FromFile = "") -> None:
-        if not isinstance(source, str | FromEnv | FromFile):
+    def __init__(self, source: str | FromEnv | FromFile | FromKeyring = "") -> None:
+        if not isinstance(source, str | Reference):
             raise TypeError(
-                f"a Secret is made of a str, FromEnv or FromFile, not {type(source).__name__}"
+                "a Secret is made of a str, FromEnv, FromFile or FromKeyring, not "
+                f"{type(source).__name__}"
             )
         self._source = _Literal(source) if isinstance(source, str) else source
 
     @property
-    def reference(self) -> FromEnv | FromFile | None:
+    def reference(self) -> FromEnv | FromFile | FromKeyring | None:
         """Where the value is kept, or None when the value was given itself."""
         return None if isinstance(self._source, _Literal) else self._source
 
@@ -80,7 +134,8 @@ class Secret:
         """Return the value itself; keep it in no variable that outlives the call.
 
         Raises:
-            SecretUnavailable: The environment variable or the file cannot be read.
+            SecretUnavailable: The environment variable, the file or the keyring cannot be
+                read.
 
         """
         return self._source.read()

@@ -14,7 +14,7 @@ from tocsin import _places as places
 from tocsin._alert import AlertLevel
 from tocsin._errors import Problem
 from tocsin._routing import ALL_BUT_FINISHED
-from tocsin._secret import FromEnv, FromFile, Secret
+from tocsin._secret import FromEnv, FromFile, FromKeyring, Secret
 from tocsin._settings import nearest
 
 if TYPE_CHECKING:
@@ -126,6 +126,14 @@ class Structure:
             self._problems.append(Problem(table.file, table.key, str(error)))
             return None
 
+    def setting(self, table: Table, provider: type[Provider], name: str) -> object:
+        """Return one setting of a provider as its class has it, or None when it is wrong."""
+        field = attrs.fields_dict(provider)[name]
+        kind = attrs.field(type=annotation_of(provider, field))
+        alone = attrs.make_class(provider.__name__, {name: kind})
+        given = self.table(table, alone)
+        return getattr(given, name, None)
+
     def _new_converter(self) -> cattrs.Converter:
         import cattrs
 
@@ -171,7 +179,12 @@ class Structure:
                 return Secret(FromEnv(where))
             if kind == "file" and isinstance(where, str) and where:
                 return Secret(FromFile(str(self._folder / _expanded(where))))
-        raise ValueError('must be { env = "…" }, { file = "…" } or a string')
+            if kind == "keyring" and isinstance(where, str):
+                return Secret(FromKeyring.parse(where))
+        raise ValueError(
+            'must be { env = "…" }, { file = "…" }, { keyring = "service/name" } or a '
+            "string"
+        )
 
 
 _UNSET: Any = object()
@@ -189,7 +202,7 @@ def _stand_in(provider: type[Provider]) -> type[attrs.AttrsInstance]:
     """
     fields = {
         field.name: attrs.field(
-            type=_annotation(provider, field),
+            type=annotation_of(provider, field),
             default=attrs.NOTHING if field.default is attrs.NOTHING else _UNSET,
             kw_only=True,
         )
@@ -199,7 +212,8 @@ def _stand_in(provider: type[Provider]) -> type[attrs.AttrsInstance]:
     return attrs.make_class(provider.__name__, fields)
 
 
-def _annotation(provider: type, field: attrs.Attribute[Any]) -> Any:  # noqa: ANN401 - any annotation
+def annotation_of(provider: type, field: attrs.Attribute[Any]) -> Any:  # noqa: ANN401 - any annotation
+    """Return the type of a provider's setting, also where it was written as a string."""
     if not isinstance(field.type, str):
         return field.type
     owners = (

@@ -188,6 +188,12 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
+@pytest.fixture(scope="session")
+def make_site() -> Callable[..., Path]:
+    """Return what writes a distribution; see `install`."""
+    return install
+
+
 @pytest.fixture(autouse=True)
 def _shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sites: list[Path]

@@ -196,7 +196,7 @@ def test_scopes_are_looked_at():
 
 
 def test_a_method_that_it_does_not_have_is_unknown(slack):
-    assert refusal(client(slack).api_call, api_method="users.list") == "unknown_method"
+    assert refusal(client(slack).api_call, api_method="users.info") == "unknown_method"
 
 
 def test_the_sdks_own_upload_works(slack):

@@ -1,4 +1,4 @@
-"""The command line. It needs the extra ``cli``: click and rich."""
+"""The command line. It needs the extra ``cli``: click, rich and tomlkit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
 
         tocsin()
     except ModuleNotFoundError as error:
-        if error.name not in {"click", "rich"}:
+        if error.name not in {"click", "rich", "tomlkit"}:
             raise
         print(  # noqa: T201 - there is nothing else to tell it with
             f"tocsin: the command line needs {error.name}: pip install 'tocsin[cli]'",

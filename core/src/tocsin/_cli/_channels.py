@@ -27,7 +27,7 @@ from tocsin._cli._screen import (
 from tocsin._cli._times import span
 from tocsin._errors import PluginError
 from tocsin._routing import ALL_BUT_FINISHED
-from tocsin._secret import FromEnv, Secret
+from tocsin._secret import FromEnv, FromKeyring, Secret
 from tocsin._settings import Channel, nearest
 
 if TYPE_CHECKING:
@@ -144,6 +144,8 @@ def _hidden(secret: Secret) -> str:
         return '"…"' if secret else '""'
     if isinstance(source, FromEnv):
         return f"{{ env = {json.dumps(source.variable)} }}"
+    if isinstance(source, FromKeyring):
+        return f"{{ keyring = {json.dumps(str(source), ensure_ascii=False)} }}"
     return f"{{ file = {json.dumps(source.path, ensure_ascii=False)} }}"
 
 

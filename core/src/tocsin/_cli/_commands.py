@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tocsin._cli._channels import channels, providers
+from tocsin._cli._connect import connect
+from tocsin._cli._disconnect import disconnect
 from tocsin._cli._doctor import doctor
 from tocsin._cli._drain import drain
 from tocsin._cli._exits import TABLE, Exit
@@ -92,6 +94,8 @@ for _command in (
     run,
     resolve,
     silence,
+    connect,
+    disconnect,
     test,
     channels,
     providers,

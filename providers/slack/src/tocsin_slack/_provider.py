@@ -1,10 +1,10 @@
 # no `from __future__ import annotations`: the fields' types are read from the class
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 
-from tocsin import Limits, Provider, Secret
+from tocsin import Choice, Limits, Provider, Secret
 from tocsin.http import is_confidential
 from tocsin_slack._mrkdwn import escape
 from tocsin_slack._thread import run_of
@@ -29,20 +29,31 @@ class Slack(Provider):
 
     token: Secret = attrs.field(
         default=Secret(),
-        metadata={"help": "The bot's token, xoxb-…. Either this or webhook_url."},
+        metadata={
+            "help": "The bot's token, xoxb-…. Either this or webhook_url.",
+            "question": "The Bot User OAuth Token of your app (api.slack.com/apps > OAuth "
+            "& Permissions)",
+            "example": "xoxb-…",
+        },
     )
     webhook_url: Secret = attrs.field(
         default=Secret(),
         metadata={
             "help": "An incoming webhook's URL, https://hooks.slack.com/services/…. "
-            "It posts to one channel, and carries no attachments."
+            "It posts to one channel, and carries no attachments.",
+            "question": "The URL of your app's webhook (api.slack.com/apps > Incoming "
+            "Webhooks)",
+            "example": "https://hooks.slack.com/services/…",
         },
     )
     channel: str = attrs.field(
         default="",
         metadata={
             "help": "Where a bot posts: the id of a channel (C…), the id of a member "
-            "(U…) for a direct message, or a public channel's #name."
+            "(U…) for a direct message, or a public channel's #name.",
+            "question": "Where the bot posts. Best is your own member id, U… (profile > "
+            "Copy member ID): a direct message is private",
+            "example": "U0ADA",
         },
     )
     base_url: str = attrs.field(
@@ -59,7 +70,8 @@ class Slack(Provider):
         default="",
         metadata={
             "help": 'With "run", a run\'s alerts after the first are replies to it. The '
-            "channel is shown errors all the same. For a bot."
+            "channel is shown errors all the same. For a bot.",
+            "ask": False,
         },
     )
 
@@ -77,6 +89,13 @@ class Slack(Provider):
     # Slack takes one message a second per channel, so that more at once to a single
     # channel gains nothing; a few let other channels pass one that is slow to answer.
     concurrency: ClassVar[int] = 4
+    ways: ClassVar[Mapping[str, Sequence[str]]] = {
+        "a bot's token: direct messages, channels, threads, files": (
+            "token",
+            "channel",
+        ),
+        "an incoming webhook: one channel, no files": ("webhook_url",),
+    }
 
     def __attrs_post_init__(self) -> None:
         if bool(self.token) == bool(self.webhook_url):
@@ -138,6 +157,25 @@ class Slack(Provider):
     def conversation(self, alert: "Alert") -> str:
         """Return the alert's run and its project, when the channel keeps threads."""
         return run_of(alert) if self.threads else ""
+
+    @classmethod
+    def offers(
+        cls, setting: str, given: Mapping[str, object], timeout: float
+    ) -> Sequence[Choice]:
+        """Return where a bot may post: the private direct message is recommended.
+
+        Raises:
+            DeliveryError: The token is no good.
+            SecretUnavailable: Its reference does not resolve.
+
+        """
+        token = given.get("token")
+        if setting != "channel" or not isinstance(token, Secret) or not token:
+            return ()
+        from tocsin_slack._choices import choices
+
+        default = attrs.fields(cls).base_url.default
+        return choices(token, str(given.get("base_url", default)), timeout)
 
     def check(self, timeout: float) -> str:
         """Ask Slack who the token is, or whether the webhook's host can be reached.

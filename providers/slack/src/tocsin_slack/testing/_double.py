@@ -29,8 +29,8 @@ class SlackDouble:
     (github.com/slack-go/slack/issues/1571); one to a reply, from which Slack advises, is
     refused.
 
-    ``channels`` are ids and names; ``members`` get direct messages; a bot is in every
-    channel but those of ``absent_from``.
+    ``channels`` are ids and names, those of ``private`` are private; ``members`` get direct
+    messages, and may have ``names``; a bot is in every channel but those of ``absent_from``.
     """
 
     def __init__(
@@ -39,6 +39,8 @@ class SlackDouble:
         token: str = "xoxb-double",  # noqa: S107 - it opens nothing
         channels: Mapping[str, str] = {"C0ALERTS": "alerts"},
         members: Iterable[str] = ("U0ADA",),
+        names: Mapping[str, str] = {"U0ADA": "ada"},
+        private: Iterable[str] = (),
         absent_from: Iterable[str] = (),
         archived: Iterable[str] = (),
         scopes: Iterable[str] = ("chat:write", "files:write"),
@@ -48,7 +50,8 @@ class SlackDouble:
         self._service = Service(
             token=token,
             channels=dict(channels),
-            members=frozenset(members),
+            members={member: names.get(member, member.lower()) for member in members},
+            private=frozenset(private),
             absent_from=frozenset(absent_from),
             archived=frozenset(archived),
             scopes=frozenset(scopes),

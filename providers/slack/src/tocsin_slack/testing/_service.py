@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _JSON_ARGUMENTS = ("blocks", "attachments", "files")
 # What an edit does not give falls back: docs.slack.dev/reference/methods/chat.update
 _NOT_KEPT = ("link_names", "parse")
+# docs.slack.dev/reference/methods/conversations.list: types, and the scope of each
+_LISTED = {"public_channel": "channels:read", "private_channel": "groups:read"}
+_MOST_LISTED = 1000
 _WEBHOOK_STATUS = {"channel_is_archived": 410, "no_service": 404}
 
 
@@ -44,7 +47,9 @@ class Service:
     token: str
     is_revoked: bool = False
     channels: Mapping[str, str]
-    members: frozenset[str]
+    members: Mapping[str, str]
+    """Ids and names."""
+    private: frozenset[str]
     absent_from: frozenset[str]
     archived: frozenset[str]
     scopes: frozenset[str]
@@ -78,6 +83,10 @@ class Service:
         match received.method:
             case "auth.test":
                 content = self._identity(origin)
+            case "conversations.list":
+                content = self._list_channels(arguments)
+            case "users.list":
+                content = self._list_members(arguments)
             case "chat.postMessage":
                 content = self._post_message(arguments)
             case "chat.update":
@@ -115,6 +124,47 @@ class Service:
             "user_id": "U0DOUBLE",
             "bot_id": "B0DOUBLE",
         }
+
+    def _list_channels(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        types = str(arguments.get("types") or "public_channel").split(",")
+        if not set(types) <= set(_LISTED):
+            raise Refusal("invalid_types")
+        for kind in types:
+            self._need(_LISTED[kind])
+        leave_out_archived = str(arguments.get("exclude_archived")).lower() in {
+            "true",
+            "1",
+        }
+        found = [
+            self._channel(channel)
+            for channel in self.channels
+            if self._type(channel) in types
+            and not (channel in self.private and channel in self.absent_from)
+            and not (leave_out_archived and channel in self.archived)
+        ]
+        return _page("channels", found, arguments)
+
+    def _type(self, channel: str) -> str:
+        return "private_channel" if channel in self.private else "public_channel"
+
+    def _channel(self, channel: str) -> dict[str, Any]:
+        return {
+            "id": channel,
+            "name": self.channels[channel],
+            "is_channel": True,
+            "is_private": channel in self.private,
+            "is_archived": channel in self.archived,
+            "is_member": channel not in self.absent_from,
+        }
+
+    def _list_members(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self._need("users:read")
+        found = [
+            _member("USLACKBOT", "slackbot", is_bot=False),  # as Slack has it
+            _member("U0DOUBLE", self.bot, is_bot=True),
+            *(_member(one, name, is_bot=False) for one, name in self.members.items()),
+        ]
+        return _page("members", found, arguments)
 
     def _post_message(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._need("chat:write")
@@ -270,6 +320,36 @@ class Service:
             raise Refusal("invalid_payload")
         _check(received.arguments)
         self._add(channel, "webhook", received.arguments)
+
+
+def _member(member: str, name: str, *, is_bot: bool) -> dict[str, Any]:
+    real = {"real_name": name.title(), "display_name": name}
+    return {
+        "id": member,
+        "name": name,
+        "deleted": False,
+        "is_bot": is_bot,
+        "profile": real,
+    }
+
+
+def _page(
+    what: str, found: list[dict[str, Any]], arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return one page, and the cursor of the next: empty on the last.
+
+    https://docs.slack.dev/apis/web-api/pagination
+    """
+    limit = _whole(arguments.get("limit", 100))
+    if not 0 < limit <= _MOST_LISTED:
+        raise Refusal("invalid_limit")
+    cursor = str(arguments.get("cursor") or "")
+    if cursor and not cursor.startswith("next:"):
+        raise Refusal("invalid_cursor")
+    start = _whole(cursor.removeprefix("next:"))
+    end = start + limit
+    following = f"next:{end}" if end < len(found) else ""
+    return {what: found[start:end], "response_metadata": {"next_cursor": following}}
 
 
 def _message(post: Post) -> dict[str, str]:
