@@ -5,7 +5,7 @@ from collections.abc import (  # noqa: TC003 - for typing.get_type_hints of a pr
     Mapping,
     Sequence,
 )
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import attrs
 from attrs.validators import in_
@@ -63,6 +63,31 @@ class Message:
     context: tuple[tuple[str, str], ...] = ()
     """Names and values of where and when: level, project, run, host, time, …"""
     attachments: tuple[Attachment, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Return what it tells, as what JSON can hold: for services that programs read."""
+        alert = self.alert
+        return {
+            "title": alert.title,
+            "text": alert.text,
+            "level": alert.level.value,
+            "kind": alert.kind,
+            "key": alert.key or alert.title,
+            "created_at": alert.created_at.isoformat() if alert.created_at else "",
+            "origin": attrs.asdict(alert.origin),
+            "fields": dict(alert.fields),
+            "tags": list(alert.tags),
+            "url": alert.url,
+            "notes": list(self.notes),
+            "attachments": [
+                {
+                    "name": item.name,
+                    "content_type": item.content_type,
+                    "bytes": len(item.content),
+                }
+                for item in self.attachments
+            ],
+        }
 
 
 @attrs.frozen(kw_only=True)
@@ -146,7 +171,8 @@ class Provider:
     """A kind of channel: its settings, and how a message gets there.
 
     Derive an attrs class from it. Its fields are the settings of a channel in the
-    configuration; a field's ``metadata={"help": "…"}`` is what the reference says of it.
+    configuration; a field's ``metadata={"help": "…"}`` is what the reference says of it. With
+    ``"path": True`` there, a relative path is one beside the configuration.
     ``tocsin connect`` asks for a setting unless it has a default, or where the default is
     empty. Three more keys of the metadata are for it: ``"example"``, a value as people
     write it; ``"ask"``, whether it asks without ``--advanced``; ``"question"``, what it

@@ -88,6 +88,8 @@ def _cleaned(alert: Alert) -> Alert:
         alert,
         attachments=[attrs.evolve(a, name=clean_line(a.name)) for a in attachments],
         title=clean_line(alert.title) or "(no title)",
+        kind=clean_line(alert.kind),
+        key=clean_line(alert.key),
         text=clean(alert.text).strip("\n"),
         fields=_cleaned_fields(alert.fields),
         tags=tuple(map(clean_line, alert.tags)),

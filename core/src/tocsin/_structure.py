@@ -161,7 +161,7 @@ class Structure:
 
     def _place(self, value: object, _: object) -> str:
         path = str(_scalar(value, str))
-        if path == places.MEMORY:
+        if path in {"", places.MEMORY}:
             return path
         if "\0" in path:
             raise ValueError("a path has no NUL character")
@@ -202,7 +202,7 @@ def _stand_in(provider: type[Provider]) -> type[attrs.AttrsInstance]:
     """
     fields = {
         field.name: attrs.field(
-            type=annotation_of(provider, field),
+            type=Folder if field.metadata.get("path") else annotation_of(provider, field),
             default=attrs.NOTHING if field.default is attrs.NOTHING else _UNSET,
             kw_only=True,
         )

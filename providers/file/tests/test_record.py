@@ -37,6 +37,7 @@ def test_all_that_is_told(message, delivery):
         "text": "at step 300",
         "level": "ERROR",
         "kind": "metric",
+        "key": "Loss is NaN",
         "created_at": "2026-05-01T12:00:00+00:00",
         "origin": {
             "user": "ada",

@@ -33,8 +33,9 @@ class File(Provider):
     path: str = attrs.field(
         validator=_path,
         metadata={
-            "help": "The file that lines are appended to, from / or ~/. It is made, for "
-            "you alone; its folder must be there."
+            "help": "The file that lines are appended to. It is made, for you alone; its "
+            "folder must be there.",
+            "path": True,
         },
     )
 

@@ -1,5 +1,4 @@
 # no `from __future__ import annotations`: the fields' types are read from the class
-import json
 from typing import ClassVar
 
 import attrs
@@ -126,7 +125,7 @@ class Webhook(Provider):
             return message.parts["body"].encode()
         if self.wandb_payload:
             return wandb.filled(self.wandb_payload, message).encode()
-        return json.dumps(payload(message, delivery), ensure_ascii=False).encode()
+        return payload(message, delivery)
 
     def _service(self) -> http.Service:
         return attrs.evolve(_SERVICE, allows_clear_text=self.allow_private)
