@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from tocsin._secret import FromEnv, FromFile, Secret
     from tocsin._session import alert, finish, init, log, resolve
     from tocsin._settings import Channel, Settings
-    from tocsin._store import DeliveryRecord, Status
+    from tocsin._store import DeliveryRecord, Status, StoreProvider
     from tocsin._watching import watch, watching
 
     run: Run | None
@@ -112,6 +112,7 @@ __all__ = [
     "StoreDamaged",
     "StoreError",
     "StoreFull",
+    "StoreProvider",
     "Subscription",
     "Suppressed",
     "TocsinError",
@@ -189,6 +190,7 @@ _HOMES = {
     "Settings": "_settings",
     "DeliveryRecord": "_store",
     "Status": "_store",
+    "StoreProvider": "_store",
     "watch": "_watching",
     "watching": "_watching",
 }
@@ -205,7 +207,7 @@ def __getattr__(name: str) -> object:
         from tocsin._session import current, run_config
 
         return current() if name == "run" else run_config()
-    if name in {"integrations", "logging"}:
+    if name in {"integrations", "logging", "stores"}:
         from importlib import import_module
 
         return import_module(f"tocsin.{name}")
