@@ -308,7 +308,7 @@ class Store(Protocol):
         """Return how many deliveries are neither delivered nor failed."""
 
     def deliveries(
-        self, alert_id: str, *, timeout: float
+        self, alert_id: str, *, timeout: float = PATIENCE
     ) -> tuple[DeliveryRecord, ...]:
         """Return the deliveries of one alert, in the order of the plan.
 

@@ -107,7 +107,7 @@ class DocumentStore(ABC):
 
     @contextlib.contextmanager
     def _document(self, timeout: float) -> Iterator[Document]:
-        """Lock, load, and save if anything was changed: all of it or nothing."""
+        """Lock and load, to look at what there is."""
         deadline = time.monotonic() + timeout
         with (
             self._alone(timeout),
@@ -115,17 +115,29 @@ class DocumentStore(ABC):
             self.lock(max(0.0, deadline - time.monotonic())),
         ):
             text = self.load()
-            known, self._loaded = self._loaded, None
-            document = (
-                known[1]
-                if known and known[0] == text
-                else tables.read(text, self._where)
-            )
-            yield document
-            if not text and not document["namespaces"]:
+            if self._loaded is None or self._loaded[0] != text:
+                self._loaded = text, tables.read(text, self._where)
+            yield self._loaded[1]
+
+    @contextlib.contextmanager
+    def _look(self, timeout: float) -> Iterator[Book]:
+        """Lock and load, to look at what is the namespace's."""
+        with self._document(timeout) as document:
+            yield document["namespaces"].get(self.namespace) or tables.new_book()
+
+    @contextlib.contextmanager
+    def _book(self, timeout: float) -> Iterator[Book]:
+        """Lock, load, and save if anything was changed: all of it or nothing."""
+        with self._document(timeout) as document:
+            books, known, self._loaded = document["namespaces"], self._loaded, None
+            book = books.get(self.namespace) or tables.new_book()
+            yield book
+            if self.namespace not in books and book == tables.new_book():
                 return
+            book["config"] = self._config
+            books[self.namespace] = book
             changed = tables.written(document)
-            if changed != text:
+            if known is None or changed != known[0]:
                 self.save(changed)
             self._loaded = changed, document
 
@@ -157,16 +169,6 @@ class DocumentStore(ABC):
             raise StoreError(
                 f"{self._where} failed ({type(error).__name__}: {printed(error)})"
             ) from error
-
-    @contextlib.contextmanager
-    def _book(self, timeout: float) -> Iterator[Book]:
-        with self._document(timeout) as document:
-            books = document["namespaces"]
-            book = books.get(self.namespace) or tables.new_book()
-            yield book
-            if self.namespace in books or book != tables.new_book():
-                book["config"] = self._config
-                books[self.namespace] = book
 
     def submit(
         self, submission: Submission, now: float, *, timeout: float
@@ -257,7 +259,7 @@ class DocumentStore(ABC):
         timeout: float = PATIENCE,
     ) -> float | None:
         """See `Store.next_due`."""
-        with self._book(timeout) as book:
+        with self._look(timeout) as book:
             dues = [_next_due(book, channel, now) for channel in channels]
         return min((due for due in dues if due is not None), default=None)
 
@@ -265,7 +267,7 @@ class DocumentStore(ABC):
         self, channels: Collection[str] | None = None, *, timeout: float = PATIENCE
     ) -> int:
         """See `Store.pending`."""
-        with self._book(timeout) as book:
+        with self._look(timeout) as book:
             return sum(
                 channels is None or delivery["channel"] in channels
                 for _, delivery in tables.pending(book)
@@ -275,18 +277,18 @@ class DocumentStore(ABC):
         self, alert_id: str, *, timeout: float = PATIENCE
     ) -> tuple[DeliveryRecord, ...]:
         """See `Store.deliveries`."""
-        with self._book(timeout) as book:
+        with self._look(timeout) as book:
             alert = tables.of_id(book, alert_id)
             return () if alert is None else _deliveries(alert)
 
     def knows(self, alert_id: str, *, timeout: float = PATIENCE) -> bool:
         """See `Store.knows`."""
-        with self._book(timeout) as book:
+        with self._look(timeout) as book:
             return alert_id in book["ids"] or alert_id in book["adopted"]
 
     def history(self, *, limit: int, failed_only: bool = False) -> list[Record]:
         """See `Store.history`."""
-        with self._book(PATIENCE) as book:
+        with self._look(PATIENCE) as book:
             found = [
                 alert
                 for alert in book["alerts"].values()
@@ -311,7 +313,7 @@ class DocumentStore(ABC):
 
     def find(self, prefix: str) -> list[str]:
         """See `Store.find`."""
-        with self._book(PATIENCE) as book:
+        with self._look(PATIENCE) as book:
             ids = [
                 f"{alert['id']}.{delivery['channel']}"
                 for alert, delivery in tables.pairs(book)
@@ -330,7 +332,7 @@ class DocumentStore(ABC):
 
     def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
         """See `Store.untold`."""
-        with self._book(timeout) as book:
+        with self._look(timeout) as book:
             found = [
                 SuppressedKey(key=key, suppression=tables.suppression(row))
                 for key, row in book["windows"].items()
@@ -340,7 +342,7 @@ class DocumentStore(ABC):
 
     def circuits(self) -> dict[str, Circuit]:
         """See `Store.circuits`."""
-        with self._book(PATIENCE) as book:
+        with self._look(PATIENCE) as book:
             found = {
                 name: circuits.circuit_of(book, name)
                 for name in sorted(book["circuits"])
@@ -359,7 +361,7 @@ class DocumentStore(ABC):
 
     def silences(self, now: float) -> list[Silence]:
         """See `Store.silences`."""
-        with self._book(PATIENCE) as book:
+        with self._look(PATIENCE) as book:
             return claims.silences_of(book, now)
 
     def silence(self, silence: Silence) -> None:
@@ -382,7 +384,7 @@ class DocumentStore(ABC):
     def standings(self, since: float = 0.0) -> list[Standing]:
         """See `Store.standings`."""
         times: defaultdict[tuple[str, str, str, str], list[float]] = defaultdict(list)
-        with self._book(PATIENCE) as book:
+        with self._look(PATIENCE) as book:
             for alert, one in tables.pairs(book):
                 if one["status"] == "pending" or (one["settled_at"] or 0.0) >= since:
                     alike = one["channel"], one["status"], one["reason"], one["remedy"]
@@ -420,7 +422,7 @@ class DocumentStore(ABC):
         self, scope: str | None = None, *, timeout: float = PATIENCE
     ) -> list[RunRecord]:
         """See `Store.runs`."""
-        with self._book(timeout) as book:
+        with self._look(timeout) as book:
             found = [
                 (row["record"], row["lost_at"])
                 for row in book["runs"]
