@@ -27,6 +27,8 @@ class Sqlite(StoreProvider):
 
 
 class TestSqlite(StoreSuite):
+    examples = 60
+
     def provider(self, folder):
         return Sqlite(str(folder / "tocsin.db"))
 
