@@ -122,6 +122,15 @@ def listens(name: str) -> bool:
     return True
 
 
+def keeps(name: str) -> bool:
+    """Say whether the plugin that registers this name is a store."""
+    try:
+        load_store(name)
+    except PluginError:
+        return False
+    return True
+
+
 def _only(name: str, what: str) -> tuple[EntryPoint, str]:
     """Return the entry point of this name, and the package that has it."""
     entries = _registered(name)

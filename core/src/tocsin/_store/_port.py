@@ -381,6 +381,7 @@ class Store(Protocol):
         """Let go of files and connections; the next use, if any, opens them again."""
 
 
+@attrs.frozen
 class StoreProvider(ABC):
     """A kind of store: its settings, and how a store is opened.
 

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import attrs
+import pytest
 
 from tocsin._alert import new_id
 from tocsin._provider import Receipt
@@ -37,7 +38,7 @@ def advise(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             __tracebackhide__ = True
             try:
                 return check(*args, **more)
-            except Exception as error:
+            except (Exception, pytest.fail.Exception) as error:
                 error.add_note(f"What to do: {what}.")
                 raise
 
