@@ -18,6 +18,7 @@ from tocsin._settings import Channel, Settings, nearest
 from tocsin._store import StoreProvider
 from tocsin._structure import (
     ChannelTable,
+    StoreTable,
     Structure,
     TeamTable,
     TopTable,
@@ -203,7 +204,8 @@ class _Loader:
         except PluginError as error:
             self._add(table, "provider", str(error))
             return None
-        theirs = {key: v for key, v in table.values.items() if key != "provider"}
+        ours = attrs.fields_dict(StoreTable)
+        theirs = {key: v for key, v in table.values.items() if key not in ours}
         return self._structure.provider(attrs.evolve(table, values=theirs), provider)
 
     def _listener(self, table: Table, name: str) -> Listener:

@@ -63,6 +63,13 @@ class ChannelTable:
 
 
 @attrs.frozen
+class StoreTable:
+    """The keys of ``[store]`` that are not the store's."""
+
+    provider: str
+
+
+@attrs.frozen
 class UserTable(Wish):
     """The keys of ``[user]``."""
 
