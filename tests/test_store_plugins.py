@@ -44,9 +44,9 @@ def test_commands(place, kept):
     assert not list(place.path.rglob("tocsin.db"))
 
     assert "Disk full" in told(place, "log")
-    told(place, "silence", "add", "Loss*", "--for", "1h")
+    told(place, "silence", "add", "Loss*", "--for", "1h", "--reason", "known")
     assert "Loss*" in told(place, "silence", "list")
-    told(place, "send", "Loss is NaN")
+    told(place, "send", "Loss is NaN", code=3)
     assert "Loss is NaN" in told(place, "log")
     assert [line["title"] for line in place.delivered()] == ["Disk full"]
     assert "alerts are kept in the store 'json'" in told(place, "doctor")
