@@ -77,6 +77,18 @@ def test_a_store_that_is_broken(place, kept):
     assert "t" in [line["title"] for line in place.delivered()]
 
 
+def test_a_text_that_is_not_ours(place, kept):
+    """It is left alone, and whoever looks is told what to do."""
+    kept.write_text("not ours")
+    done = place.tocsin("drain")
+
+    assert done.returncode != 0
+    assert "put it aside" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert kept.read_text() == "not ours"
+    assert not list(place.path.rglob("tocsin.db"))
+
+
 def test_two_processes(place, kept):
     """They share windows: what one has told, the other counts."""
     code = (

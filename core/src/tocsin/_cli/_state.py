@@ -58,7 +58,13 @@ class State:
 
     @property
     def _files(self) -> files.State:
-        return files.State(self.folder, "", "", is_network=self.is_network)
+        return files.State(
+            self.folder,
+            "",
+            "",
+            is_network=self.is_network,
+            provider=self.provider,
+        )
 
     @contextlib.contextmanager
     def store(self, namespace: str) -> Iterator[Store]:
