@@ -11,7 +11,9 @@ import pytest
 
 from tocsin._store._document._store import DocumentStore
 
-pytest.register_assert_rewrite("tocsin.testing._store_contract")
+_CONTRACT = "tocsin.testing._store_contract"
+if _CONTRACT not in sys.modules:  # else what fails is told without its values
+    pytest.register_assert_rewrite(_CONTRACT)
 
 from tocsin.testing._store_contract._admissions import Admissions  # noqa: E402 - above
 from tocsin.testing._store_contract._circuits import Circuits  # noqa: E402 - above
