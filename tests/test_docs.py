@@ -16,7 +16,7 @@ from docs_support import DOCS, Session, blocks, is_like, pages
 from support import ROOT
 
 import tocsin
-from tocsin import Alert, AlertLevel, Channel, Origin, Settings
+from tocsin import Alert, AlertLevel, Channel, Origin, Settings, stores
 from tocsin import _structure as structure
 from tocsin._config import load
 from tocsin._plugins import offers
@@ -184,12 +184,22 @@ def test_every_public_name_is_on_the_page_once():
     assert sorted(entries) == sorted(tocsin.__all__)
 
 
+def test_every_name_of_a_store_is_on_its_page_once():
+    entries = re.findall(
+        r"^\.\. auto\w+:: (\w+)\b", page("reference/stores.md"), re.MULTILINE
+    )
+    elsewhere = set(stores.__all__) & set(tocsin.__all__)
+
+    assert sorted(entries) == sorted(set(stores.__all__) - elsewhere)
+
+
 KEYS = {
     "Above all tables": (structure.TopTable, {"include"}),
     "`[user]`": (structure.UserTable, set()),
     "`[[user.subscriptions]]`": (structure.Wish, set()),
     "`[teams.NAME]`": (structure.TeamTable, set()),
     "`[channels.NAME]`": (structure.ChannelTable, set()),
+    "`[store]`": (structure.StoreTable, set()),
 }
 TYPES = {
     "Duration": "duration",

@@ -7,7 +7,7 @@ import threading
 import attrs
 import pytest
 from conftest import Recorder, eventually
-from storing import NOW, claims, deliver, submit
+from storing import NOW, claims
 
 from tocsin import (
     Alert,
@@ -21,130 +21,7 @@ from tocsin import (
     Status,
     Subscription,
 )
-from tocsin._retry import Failed, Pending
 from tocsin._store import Turn
-from tocsin._store.sqlite import SqliteStore
-
-RUN = "run-7"
-
-
-def keep(store, count=3, now=NOW):
-    for number in range(count):
-        submit(store, Alert(f"{number}", id=f"{number}"), now)
-
-
-def test_exactly_one_is_first(stores):
-    """Whoever asks first begins; the others, wherever they are, wait for its receipt."""
-    one, two = stores
-    keep(one)
-    first, *others = claims(one)
-
-    assert one.join(first, RUN, NOW) is Turn.BEGIN
-    assert one.join(first, RUN, NOW) is Turn.BEGIN
-    assert {two.join(other, RUN, NOW) for other in others} == {Turn.WAIT}
-    assert claims(one, NOW + 0.4) == []
-    deliver(one, first, NOW + 0.4, reference="42")
-    again = claims(two, NOW + 0.4)
-    assert [claim.progress.attempt for claim in again] == [1, 1]
-    receipts = {two.join(claim, RUN, NOW + 0.4) for claim in again}
-    assert receipts == {Receipt(reference="42")}
-
-
-def test_whoever_waits_looks_again(stores):
-    """Its turn is asked for twice a second, in case that nobody calls it."""
-    one, two = stores
-    keep(one, 2)
-    first, second = claims(one)
-    one.join(first, RUN, NOW)
-    two.join(second, RUN, NOW)
-
-    assert claims(two, NOW + 0.4) == []
-    (again,) = claims(two, NOW + 0.5)
-    assert two.join(again, RUN, NOW + 0.5) is Turn.WAIT
-
-
-@pytest.mark.parametrize(
-    "outcome",
-    [Failed(reason="no"), Pending(due=NOW + 60, reason="down")],
-    ids=["failed", "tried again"],
-)
-def test_when_the_first_does_not_arrive(store, outcome):
-    """Another begins at once; the one that is tried again replies to it."""
-    keep(store)
-    first, second, third = claims(store)
-    store.join(first, RUN, NOW)
-    store.join(second, RUN, NOW)
-    store.release([second], NOW, delay=0.5)
-    store.settle(first, outcome, NOW + 0.1)
-
-    assert store.join(third, RUN, NOW + 0.1) is Turn.BEGIN
-    (again,) = claims(store, NOW + 0.1)
-    assert again.delivery_id == second.delivery_id
-    assert store.join(again, RUN, NOW + 0.1) is Turn.WAIT
-
-
-def test_when_the_first_is_given_back(store):
-    """A claim that is released without an attempt holds nobody up."""
-    keep(store, 2)
-    first, second = claims(store)
-    store.join(first, RUN, NOW)
-    store.release([first], NOW, delay=60)
-
-    assert store.join(second, RUN, NOW) is Turn.BEGIN
-
-
-def test_when_the_first_dies(store):
-    """Another begins when the lease of the first has run out."""
-    keep(store, 2)
-    first, _ = claims(store)
-    store.join(first, RUN, NOW)
-    _, second = claims(store, NOW + 30)
-
-    assert store.join(second, RUN, NOW + 29) is Turn.WAIT
-    assert store.join(second, RUN, NOW + 30) is Turn.BEGIN
-
-
-def test_a_clock_that_was_ahead(store):
-    """What a process with a wrong clock began and dropped holds nobody up."""
-    keep(store, 1, NOW + 400 * 86_400)
-    (ahead,) = claims(store, NOW + 400 * 86_400)
-    store.join(ahead, RUN, NOW + 400 * 86_400)
-    keep(store, 1)
-    second, *_ = claims(store)
-
-    assert store.join(second, RUN, NOW) is Turn.BEGIN
-
-
-def test_apart(tmp_path):
-    """Conversations of other names, channels and namespaces are others."""
-    path = str(tmp_path / "tocsin.db")
-    one, two = (SqliteStore(path, name) for name in ("one", "two"))
-    for store in (one, two):
-        submit(store, Alert("t"), plan=["inbox", "other"])
-    (first,), (other,), (theirs,) = claims(one), claims(one, NOW, "other"), claims(two)
-
-    assert one.join(first, RUN, NOW) is Turn.BEGIN
-    assert one.join(other, RUN, NOW) is Turn.BEGIN
-    assert two.join(theirs, RUN, NOW) is Turn.BEGIN
-    assert one.join(first, "another", NOW) is Turn.BEGIN
-    two.prune(NOW + 9999)
-    deliver(one, first, reference="1")
-    assert one.join(other, RUN, NOW) is Turn.BEGIN
-    one.close()
-    two.close()
-
-
-def test_prune_forgets(store):
-    """After as long as the history is kept a conversation begins anew."""
-    keep(store, 2)
-    first, second = claims(store)
-    store.join(first, RUN, NOW)
-    deliver(store, first, NOW, reference="42")
-    store.prune(NOW)
-    assert store.join(second, RUN, NOW) == Receipt(reference="42")
-    store.prune(NOW + 1)
-
-    assert store.join(second, RUN, NOW + 1) is Turn.BEGIN
 
 
 @attrs.frozen

@@ -9,10 +9,8 @@ from storing import NOW, claim_one, claims, deliver, status, submit
 from tocsin import (
     Admitted,
     Alert,
-    Attachment,
     Channel,
     Notifier,
-    Receipt,
     Rejected,
     RetryLater,
     Settings,
@@ -20,9 +18,7 @@ from tocsin import (
     Subscription,
 )
 from tocsin._quiet import QuietHours
-from tocsin._retry import Failed, Pending
 from tocsin._routing import Route
-from tocsin._silence import Silence
 from tocsin._store._claims import _MEMBERS
 
 WAIT = 60.0
@@ -50,154 +46,6 @@ def fates(store, titles="abcd"):
     return [status(store, title)["inbox"] for title in titles]
 
 
-def test_the_first_goes_at_once(store):
-    """Then the rest of the window goes as one, and none of them sooner."""
-    keep(store, "abcd")
-
-    (first,) = claims(store, NOW + 9)
-    assert titles(first) == ["a"]
-    assert store.next_due(["inbox"]) == NOW + 39  # the lease of the first
-    deliver(store, first)
-    assert store.next_due(["inbox"]) == NOW + WAIT
-    assert claims(store, NOW + WAIT - 1) == []
-    (rest,) = claims(store, NOW + WAIT)
-    assert titles(rest) == ["b", "c", "d"]
-
-
-def test_one_attempt_settles_all(store):
-    """One delivery is made, under the first one's id, and all have its receipt."""
-    claim = gathered(store)
-    assert (claim.delivery_id, claim.progress.attempt) == ("b.inbox", 1)
-    deliver(store, claim, NOW + WAIT, reference="42")
-
-    records = [store.deliveries(title)[0] for title in "bcd"]
-    assert {record.status for record in records} == {Status.DELIVERED}
-    assert {record.receipt for record in records} == {Receipt(reference="42")}
-    assert {record.settled_at.timestamp() for record in records} == {NOW + WAIT}
-    assert store.pending() == 0
-
-
-def test_a_retry_has_the_same_members(store):
-    """What is tried again is the same message, whatever came in since."""
-    claim = gathered(store)
-    pending = Pending(due=NOW + 65, reason="down", state={"owed": 1}, ambiguous=True)
-    store.settle(claim, pending, NOW + WAIT)
-    keep(store, "ef", NOW + 61)
-
-    (again,) = claims(store, NOW + 65)
-    assert again.delivery_id == claim.delivery_id
-    assert titles(again) == titles(claim)
-    assert again.progress.attempt == 2
-    assert again.progress.ambiguous == 1
-    assert again.progress.state == {"owed": 1}
-
-
-def test_a_worker_that_dies(stores):
-    """A claim that is lost is made once more, with the same id and members."""
-    one, two = stores
-    claim = gathered(one)
-    keep(two, "e", NOW + 61)
-
-    (again,) = claims(two, NOW + WAIT + 30)
-    assert again.delivery_id == claim.delivery_id
-    assert titles(again) == titles(claim)
-    assert one.settle(claim, Failed(reason="stale"), NOW + 95) is None
-    deliver(two, again, NOW + 95)
-    assert fates(two) == ["delivered"] * 4
-
-
-def test_what_is_released(store):
-    """A claim that is given back is no attempt, for none of them."""
-    claim = gathered(store)
-    store.release([claim], NOW + WAIT, delay=5)
-
-    again = claim_one(store, NOW + 65)
-    assert titles(again) == titles(claim)
-    assert again.progress.attempt == 1
-
-
-def test_all_fail(store):
-    """A message that is refused is a failed delivery of each; one alone can be replayed."""
-    store.settle(gathered(store), Failed(reason="no"), NOW + WAIT)
-
-    assert fates(store) == ["delivered", "failed", "failed", "failed"]
-    assert store.requeue("c.inbox", NOW + 61)
-    claim = claim_one(store, NOW + 61)
-    assert (claim.delivery_id, claim.members) == ("c.inbox", ())
-
-
-def test_one_alone(store):
-    """With a single one in the window, it is an alert like any other."""
-    claim = gathered(store, "ab")
-
-    assert (claim.delivery_id, claim.members) == ("b.inbox", ())
-    assert claim.alert.title == "b"
-
-
-def test_it_gathers_again(store):
-    """After a message of many the window begins anew; a quiet window ends it."""
-    deliver(store, gathered(store, "abc"), NOW + WAIT)
-    keep(store, "de", NOW + 61)
-
-    assert claims(store, NOW + 119) == []
-    (second,) = claims(store, NOW + 120)
-    assert titles(second) == ["d", "e"]
-    deliver(store, second, NOW + 120)
-    keep(store, "f", NOW + 180)
-    assert titles(claim_one(store, NOW + 180)) == ["f"]
-
-
-def test_two_windows_are_two_messages(store):
-    """What was gathered before and after a message of many does not mix, however late."""
-    keep(store, "abc")
-    deliver(store, claim_one(store, NOW + 9))
-    first = claim_one(store, NOW + 500)
-    keep(store, "de", NOW + 501)
-
-    assert titles(first) == ["b", "c"]
-    # the worker of the first died
-    again, second = claims(store, NOW + 500 + WAIT)
-    assert titles(again) == ["b", "c"]
-    assert titles(second) == ["d", "e"]
-
-
-def test_channels_gather_apart(store):
-    """Each channel has its own window, and its own members."""
-    for title, plan in (("a", PLAN), ("b", [*PLAN, Route("other", digest=WAIT)])):
-        keep(store, title, plan=plan)
-    keep(store, "c", plan=[Route("other", digest=WAIT)])
-
-    assert titles(claim_one(store, NOW + 1)) == ["a"]
-    assert titles(claim_one(store, NOW + 1, "other")) == ["b"]
-    assert titles(claim_one(store, NOW + WAIT)) == ["a"]  # its lease ran out first
-    assert titles(claim_one(store, NOW + WAIT)) == ["b"]
-    assert titles(claim_one(store, NOW + WAIT + 1, "other")) == ["b"]
-    assert titles(claim_one(store, NOW + WAIT + 1, "other")) == ["c"]
-
-
-def test_held_and_gathered(store):
-    """What quiet hours hold goes as one message at their end."""
-    held = [Route("inbox", not_before=NOW + 3600, digest=WAIT)]
-    keep(store, "abc", plan=held)
-
-    assert claims(store, NOW + 3599) == []
-    (claim,) = claims(store, NOW + 3600)
-    assert titles(claim) == ["a", "b", "c"]
-
-
-def test_a_silenced_member(store):
-    """What is silenced meanwhile is left out, of what is tried again too."""
-    keep(store, "abcd")
-    deliver(store, claim_one(store, NOW + 9))
-    store.silence(Silence(id="s", title="c", starts_at=NOW, ends_at=NOW + 999))
-
-    assert titles(claim_one(store, NOW + WAIT)) == ["b", "d"]
-    assert status(store, "c") == {"inbox": "silenced"}
-    store.silence(Silence(id="t", title="b", starts_at=NOW, ends_at=NOW + 999))
-    again = claim_one(store, NOW + WAIT + 30)
-    assert titles(again) == ["d"]
-
-
 def test_more_than_fit(store):
     """Very many go as several messages, and none is left behind."""
     count = _MEMBERS + 20
@@ -210,17 +58,6 @@ def test_more_than_fit(store):
     found += claims(store, NOW + 99)
     assert sorted(len(claim.members) for claim in found) == [20, _MEMBERS]
     assert len({place for claim in found for place in claim.places}) == count
-
-
-def test_attachments_of_all(store):
-    """Each member has its attachments, and they are kept until it has arrived."""
-    keep(store, "abc", attachments=[Attachment("f", b"x")])
-    deliver(store, claim_one(store, NOW + 9))
-    claim = claim_one(store, NOW + WAIT)
-    store.settle(claim, Pending(due=NOW + 65, reason="down"), NOW + WAIT)
-
-    again = claim_one(store, NOW + 65)
-    assert all(member.alert.attachments for member in again.members)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from conftest import Recorder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from storing import NOW, claim_one, claims, submit
+from storing import NOW, claims, submit
 
 from tocsin import (
     Admitted,
@@ -20,7 +20,7 @@ from tocsin import (
 )
 from tocsin._quiet import QuietHours
 from tocsin._retry import HORIZON
-from tocsin._routing import Route, routes
+from tocsin._routing import routes
 from tocsin._store.sqlite import SqliteStore
 
 HOUR = 3600.0
@@ -122,27 +122,6 @@ def test_the_throttle_holds(start, inbox, clock):
     assert any("1 more like it" in message.text for message in inbox.messages)
 
 
-def test_nobody_is_disturbed_by_a_restart(stores):
-    """Whoever looks at the store leaves what is held."""
-    one, two = stores
-    submit(one, Alert("t"), plan=[Route("inbox", not_before=NOW + HOUR)])
-    one.close()
-
-    assert claims(two, NOW + HOUR - 1) == []
-    assert two.next_due(["inbox"]) == NOW + HOUR
-    assert len(claims(two, NOW + HOUR)) == 1
-
-
-def test_a_try_in_vain_is_repeated_as_ever(store):
-    """Once it may be sent, it is released, leased and tried again like any other."""
-    submit(store, Alert("t"), plan=[Route("inbox", not_before=NOW + HOUR)])
-    store.release([claim_one(store, NOW + HOUR)], NOW + HOUR, delay=5)
-
-    assert claims(store, NOW + HOUR + 4) == []
-    assert claim_one(store, NOW + HOUR + 5).progress.attempt == 1
-    assert claim_one(store, NOW + HOUR + 35).progress.attempt == 2
-
-
 @settings(deadline=None)
 @given(
     raised=st.floats(0, 24 * HOUR),
@@ -171,13 +150,3 @@ def test_a_clock_that_jumps_an_hour(raised, steps):
     else:
         assert len(claims(store, max(now, end))) == 1
     store.close()
-
-
-def test_a_clock_that_was_far_ahead(store):
-    """What was held until a time that never comes is sent once the clock is right."""
-    ahead = NOW + 400 * 24 * HOUR
-    submit(store, Alert("t"), ahead, plan=[Route("inbox", not_before=ahead + HOUR)])
-    month = Route("inbox", not_before=NOW + 30 * 24 * HOUR)
-    submit(store, Alert("a month"), NOW, plan=[month])
-
-    assert [claim.alert.title for claim in claims(store, NOW)] == ["t"]

@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 _PLURAL = re.compile(r"((?<!`)`[\w.]+`)(?=\w)")  # `Attachment`s, which is no reST
 _PYTHON = "https://docs.python.org/3/library"
 _IMPORTED_FOR_TYPES = {
+    "AbstractContextManager": "contextlib",
     "Callable": "collections.abc",
+    "Collection": "collections.abc",
     "Iterable": "collections.abc",
     "Mapping": "collections.abc",
+    "Path": "pathlib",
     "TracebackType": "types",
     "datetime": "datetime",
     "timedelta": "datetime",

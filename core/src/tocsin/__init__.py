@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from tocsin._session import alert, finish, init, log, resolve
     from tocsin._settings import Channel, Settings
     from tocsin._settlement import SettledDelivery
-    from tocsin._store import DeliveryRecord, Status
+    from tocsin._store import DeliveryRecord, Status, StoreProvider
     from tocsin._tally import AlertCounts
     from tocsin._watching import watch, watching
 
@@ -123,6 +123,7 @@ __all__ = [
     "StoreDamaged",
     "StoreError",
     "StoreFull",
+    "StoreProvider",
     "Subscription",
     "Suppressed",
     "TocsinError",
@@ -203,6 +204,7 @@ _HOMES = {
     "SettledDelivery": "_settlement",
     "DeliveryRecord": "_store",
     "Status": "_store",
+    "StoreProvider": "_store",
     "AlertCounts": "_tally",
     "watch": "_watching",
     "watching": "_watching",
@@ -220,7 +222,7 @@ def __getattr__(name: str) -> object:
         from tocsin._session import current, run_config
 
         return current() if name == "run" else run_config()
-    if name in {"http", "integrations", "logging", "testing"}:
+    if name in {"http", "integrations", "logging", "stores", "testing"}:
         from importlib import import_module
 
         return import_module(f"tocsin.{name}")

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from tocsin import _places as places
-from tocsin._errors import ConfigError, PluginBroken, PluginError, Problem
+from tocsin._errors import ConfigError, PluginBroken, PluginError, Problem, StoreError
 from tocsin._listener import Listener
 from tocsin._quiet import QuietHours
 from tocsin._routing import Scope, Subscription
 from tocsin._settings import Channel, Settings, nearest
+from tocsin._store import StoreProvider
 from tocsin._structure import (
     ChannelTable,
+    StoreTable,
     Structure,
     TeamTable,
     TopTable,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tocsin._provider import Provider
+    from tocsin._store import Store
 
 _OURS = tuple(attrs.fields_dict(ChannelTable))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -62,6 +65,24 @@ def _real(file: Path) -> Path:
         raise ConfigError([problem]) from None
 
 
+@attrs.frozen
+class BrokenStore(StoreProvider):
+    """A store whose plugin is broken: nothing is kept there until somebody mends it."""
+
+    problem: str
+
+    name = "broken"
+
+    def open(self, namespace: str, config: str, *, timeout: float) -> Store:  # noqa: ARG002 - the port's
+        """Fail.
+
+        Raises:
+            StoreError: Why it cannot be opened.
+
+        """
+        raise StoreError(self.problem)
+
+
 class _Loader:
     """Collects the mistakes of one configuration while it becomes settings."""
 
@@ -85,6 +106,7 @@ class _Loader:
         teams = {table.name: self._team(table) for table in tables.teams}
         top = self._structure.table(tables.top, TopTable) or TopTable()
         listeners = [self._listener(tables.top, name) for name in top.listeners or ()]
+        store = None if tables.store is None else self._store(tables.store)
         if self.problems:
             return None
         subscriptions = [
@@ -100,7 +122,14 @@ class _Loader:
         if self.problems:
             return None
         return _settings(
-            file, top, user.name, channels, teams, subscriptions, tuple(listeners)
+            file,
+            top,
+            user.name,
+            channels,
+            teams,
+            subscriptions,
+            tuple(listeners),
+            store,
         )
 
     def _subscriptions(
@@ -159,6 +188,25 @@ class _Loader:
         from tocsin import _plugins as plugins
 
         return plugins.load(name)
+
+    def _store(self, table: Table) -> StoreProvider | None:
+        name = table.values.get("provider")
+        if not isinstance(name, str):
+            what = "must be a string" if "provider" in table.values else "is missing"
+            self._add(table, "provider", f'{what}: write provider = "…"')
+            return None
+        from tocsin import _plugins as plugins
+
+        try:
+            provider = plugins.load_store(name)
+        except PluginBroken as error:  # what is raised waits in files; doctor tells
+            return BrokenStore(str(error))
+        except PluginError as error:
+            self._add(table, "provider", str(error))
+            return None
+        ours = attrs.fields_dict(StoreTable)
+        theirs = {key: v for key, v in table.values.items() if key not in ours}
+        return self._structure.provider(attrs.evolve(table, values=theirs), provider)
 
     def _listener(self, table: Table, name: str) -> Listener:
         from tocsin import _plugins as plugins
@@ -241,9 +289,10 @@ def _settings(  # noqa: PLR0917 - the parts of a configuration
     teams: dict[str, TeamTable],
     subscriptions: Iterable[Subscription],
     listeners: tuple[Listener, ...],
+    store: StoreProvider | None,
 ) -> Settings:
     given: dict[str, Any] = attrs.asdict(top, filter=lambda _, value: value is not None)
-    given["listeners"] = listeners
+    given["listeners"], given["store"] = listeners, store
     templates = file.parent / "templates"
     return Settings(
         user=user,

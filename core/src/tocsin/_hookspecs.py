@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tocsin._listener import Change, Notify
     from tocsin._provider import Provider
     from tocsin._settlement import SettledDelivery
+    from tocsin._store import StoreProvider
     from tocsin._tally import AlertCounts
 
 hookspec = pluggy.HookspecMarker("tocsin")
@@ -22,12 +23,15 @@ class Registrar(Protocol):
     def provider(self, provider: type[Provider], /) -> None:
         """Offer a provider. Its ``name`` must be the name of the entry point."""
 
+    def store(self, store: type[StoreProvider], /) -> None:
+        """Offer a store. Its ``name`` must be the name of the entry point."""
+
 
 @hookspec
 def tocsin_register(registrar: Registrar) -> None:
-    """Offer providers: call ``registrar.provider(YourProvider)``.
+    """Offer providers and stores: call ``registrar.provider(YourProvider)``.
 
-    Called once, when a channel first asks for this plugin's name. Offering changes
+    Called once, when a configuration first asks for this plugin's name. Offering changes
     nothing: the configuration selects.
     """
 

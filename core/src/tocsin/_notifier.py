@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from tocsin._alert import Alert, Origin
     from tocsin._results import Result
     from tocsin._settings import Settings
-    from tocsin._store import DeliveryRecord, SuppressedKey
-    from tocsin._store.sqlite import SqliteStore
+    from tocsin._store import DeliveryRecord, Store, SuppressedKey
 
 _PRUNE_EVERY = 3600.0  # seconds
 
@@ -103,6 +102,7 @@ class Notifier:
             self.namespace,
             settings.source,
             is_network=settings.network_state,
+            provider=settings.store,
         )
         self._pruned_at = 0.0
         self._more_chores: list[Callable[[], object]] = []
@@ -248,7 +248,7 @@ class Notifier:
             self.start()
         self._courier.wake()
 
-    def store(self, timeout: float = PATIENCE) -> SqliteStore:
+    def store(self, timeout: float = PATIENCE) -> Store:
         """Return the store; it is opened at its first use.
 
         Raises:

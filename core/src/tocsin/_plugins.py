@@ -11,9 +11,10 @@ import attrs
 from tocsin._errors import PluginBroken, PluginError, printed
 from tocsin._listener import HOOKS, RUN_CHANGED, Listener
 from tocsin._provider import Provider
+from tocsin._store import StoreProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from importlib.metadata import EntryPoint
 
     import pluggy
@@ -51,7 +52,41 @@ def load(name: str) -> type[Provider]:
         PluginBroken: The package that does is broken; the message names it.
 
     """
-    return _load(*_only(name, "provider"))
+    entry, owner = _only(name, "provider")
+    registrar, plugin = _registered_by(entry, owner, "provider")
+    for provider in registrar.providers:
+        if provider.name == entry.name:
+            return provider
+    if not registrar.providers and _hears(plugin):
+        raise PluginError(
+            f"{entry.name!r} of {owner} is a listener, no provider: name it in `listeners`"
+        )
+    if registrar.stores and not registrar.providers:
+        raise PluginError(
+            f"{entry.name!r} of {owner} is a store, no provider: name it in [store]"
+        )
+    raise _misnamed("provider", entry, owner, registrar.providers)
+
+
+def load_store(name: str) -> type[StoreProvider]:
+    """Import the one plugin that registers this name and return its store's settings.
+
+    Raises:
+        PluginError: No installed package registers the name, or two do.
+        PluginBroken: The package that does is broken; the message names it.
+
+    """
+    entry, owner = _only(name, "store")
+    registrar, _ = _registered_by(entry, owner, "store")
+    for store in registrar.stores:
+        if store.name == entry.name:
+            return store
+    if registrar.providers:
+        raise PluginError(
+            f"{entry.name!r} of {owner} is a provider of channels, no store: name it in "
+            "[channels.NAME]"
+        )
+    raise _misnamed("store", entry, owner, registrar.stores)
 
 
 def load_listener(name: str) -> Listener:
@@ -119,6 +154,15 @@ def listens(name: str) -> bool:
     return True
 
 
+def keeps(name: str) -> bool:
+    """Say whether the plugin that registers this name is a store."""
+    try:
+        load_store(name)
+    except PluginError:
+        return False
+    return True
+
+
 def _only(name: str, what: str) -> tuple[EntryPoint, str]:
     """Return the entry point of this name, and the package that has it."""
     entries = _registered(name)
@@ -163,38 +207,52 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
 @attrs.define
 class _Registrar:
     providers: list[type[Provider]] = attrs.field(factory=list)
+    stores: list[type[StoreProvider]] = attrs.field(factory=list)
 
     def provider(self, provider: type[Provider], /) -> None:
-        if not issubclass(provider, Provider):
-            raise TypeError(f"{provider!r} does not derive from tocsin.Provider")
-        if not isinstance(getattr(provider, "name", None), str):
-            raise TypeError(f'{provider.__name__} has no name: name = "…"')
-        if "__attrs_attrs__" not in vars(provider):
-            raise TypeError(f"{provider.__name__} is no attrs class: @attrs.frozen")
+        _check(provider, Provider)
         self.providers.append(provider)
 
+    def store(self, store: type[StoreProvider], /) -> None:
+        _check(store, StoreProvider)
+        self.stores.append(store)
 
-def _load(entry: EntryPoint, owner: str) -> type[Provider]:
+
+def _check(offered: type, base: type) -> None:
+    if not issubclass(offered, base):
+        raise TypeError(f"{offered!r} does not derive from tocsin.{base.__name__}")
+    if not isinstance(getattr(offered, "name", None), str):
+        raise TypeError(f'{offered.__name__} has no name: name = "…"')
+    if "__attrs_attrs__" not in vars(offered):
+        raise TypeError(f"{offered.__name__} is no attrs class: @attrs.frozen")
+
+
+def _registered_by(
+    entry: EntryPoint, owner: str, what: str
+) -> tuple[_Registrar, object]:
+    """Return what a plugin offers, and the plugin."""
     registrar = _Registrar()
     try:
         plugin = entry.load()
         _call_register(plugin, registrar)
     except BaseException as error:
-        raise _broken("provider", entry, owner, error) from error
-    for provider in registrar.providers:
-        if provider.name == entry.name:
-            return provider
-    if not registrar.providers and _hears(plugin):
-        raise PluginError(
-            f"{entry.name!r} of {owner} is a listener, no provider: name it in `listeners`"
-        )
-    offered = ", ".join(repr(p.name) for p in registrar.providers) or "nothing"
+        raise _broken(what, entry, owner, error) from error
+    return registrar, plugin
+
+
+def _misnamed(
+    what: str,
+    entry: EntryPoint,
+    owner: str,
+    found: Sequence[type[Provider | StoreProvider]],
+) -> PluginBroken:
+    offered = ", ".join(repr(one.name) for one in found) or "nothing"
     remedy = (
-        "its provider must bear the entry point's name"
-        if registrar.providers
+        f"its {what} must bear the entry point's name"
+        if found
         else "decorate its tocsin_register with @tocsin.hookimpl"
     )
-    raise PluginBroken(
+    return PluginBroken(
         f"the entry point {entry.name!r} of {owner} offers {offered}: {remedy}"
     )
 

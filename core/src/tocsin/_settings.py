@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tocsin._alert import Origin
     from tocsin._listener import Listener
     from tocsin._provider import Provider
+    from tocsin._store import StoreProvider
 
 DAY = 86_400.0
 
@@ -103,6 +104,9 @@ class Settings:
     """How long the history is kept."""
     state_dir: str = ""
     """Where the store is; empty: `TOCSIN_STATE_DIR`, or the user's own state folder."""
+    store: StoreProvider | None = None
+    """Keeps alerts elsewhere; None: in a SQLite database in the state directory. Whatever
+    it does not take in time is in files of the state directory until it does."""
     network_state: bool | None = None
     """Whether the store's folder is on a network file system; None: it is found out."""
     lost_after: float = 300.0

@@ -16,7 +16,8 @@ from tocsin._errors import StoreBusy, StoreDamaged, StoreError
 from tocsin._filesystem import network_kind
 from tocsin._imports import importing
 from tocsin._spill import MemorySpill, Spill
-from tocsin._store import PATIENCE
+from tocsin._store import PATIENCE, Status
+from tocsin._store import _guard as guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tocsin._roster import Roster
     from tocsin._run_record import RunRecord
     from tocsin._spill import Submit
+    from tocsin._store import Store, StoreProvider
     from tocsin._store.sqlite import SqliteStore
 
 _CHECKED_EVERY = 1.0  # seconds between two looks whether the file is still there
@@ -38,6 +40,8 @@ class State:
 
     On a network file system SQLite is not safe: the store is on a local disk then, and what
     it holds is also in a journal in the folder that machines share.
+
+    With a `provider`, alerts are in its store instead; the spill and the journal stay here.
     """
 
     def __init__(
@@ -47,12 +51,16 @@ class State:
         config: str,
         *,
         is_network: bool | None = None,
+        provider: StoreProvider | None = None,
     ) -> None:
         self.folder = folder
         self._namespace = namespace
         self._config = config
         self._is_network = is_network
-        self._store: SqliteStore | None = None
+        self._provider = provider
+        self._store: Store | None = None
+        self._sqlite: SqliteStore | None = None  # the same, if it is our own
+        self._left_to_parent: Store | None = None
         self._opening = threading.RLock()
         self._kind = "" if folder == places.MEMORY else self._network_kind()
         self._local = places.local_dir(folder) if self._kind else folder
@@ -64,7 +72,7 @@ class State:
         self._is_tended = False  # at least once, to its end
         self._told = False
 
-    def store(self, timeout: float, now: float) -> SqliteStore:
+    def store(self, timeout: float, now: float) -> Store:
         """Return the store; it is opened at its first use.
 
         Raises:
@@ -82,7 +90,17 @@ class State:
         finally:
             self._opening.release()
 
-    def _open(self, timeout: float, now: float) -> SqliteStore:
+    def _open(self, timeout: float, now: float) -> Store:
+        if self._provider is not None:
+            with contextlib.suppress(OSError):  # the spill tells, if it comes to that
+                self._make_folder()
+            return guard.opened(
+                self._provider, self._namespace, self._config, timeout=timeout
+            )
+        self._sqlite = self._open_sqlite(timeout, now)
+        return self._sqlite
+
+    def _open_sqlite(self, timeout: float, now: float) -> SqliteStore:
         if self.folder == places.MEMORY:
             return self._open_at(places.MEMORY, timeout, now)
         try:
@@ -238,14 +256,14 @@ class State:
         store = self.store(PATIENCE, now)
         if time.monotonic() >= self._checked_at + _CHECKED_EVERY:
             self._checked_at = time.monotonic()
-            if not store.is_in_place():  # somebody moved or removed the file
-                self._move(store, now)
+            if self._sqlite and not self._sqlite.is_in_place():
+                self._move(self._sqlite, now)  # somebody moved or removed the file
         self.spill.adopt(submit)
         if self.journal is None:
             return self.spill.is_empty
         is_tended = not self.journal.is_busy and self._is_tended
         self._is_tended = True
-        self.journal.tend(submit, store.is_settled)
+        self.journal.tend(submit, lambda alert_id: _is_settled(store, alert_id))
         return is_tended and self.spill.is_empty
 
     def _move(self, store: SqliteStore, now: float) -> None:
@@ -259,8 +277,11 @@ class State:
     def repair(self, now: float) -> bool:
         """Put a damaged database aside; what can be read of it is submitted again.
 
-        Returns whether there was something to repair.
+        Returns whether there was something to repair: nothing in a plugin's store, which
+        has its own ways.
         """
+        if self._provider is not None:
+            return False
         from tocsin._store import damage
 
         saved = 0
@@ -280,7 +301,9 @@ class State:
             "that were not delivered could be read, and are submitted again",
             *(aside, saved),
         )
-        self._reopen(self.store(PATIENCE, now), now)
+        self.store(PATIENCE, now)
+        if self._sqlite is not None:
+            self._reopen(self._sqlite, now)
         return True
 
     def _reopen(self, store: SqliteStore, now: float) -> None:
@@ -289,11 +312,17 @@ class State:
 
     def close(self) -> None:
         """Let go of the store; the next use opens it again."""
-        if self._store is None:
+        store = self._store
+        if store is None:
             return
         if self.journal is not None:
-            self.journal.close(self._store.is_settled)
-        self._store.close()
+            self.journal.close(lambda alert_id: _is_settled(store, alert_id))
+        store.close()
+
+    @property
+    def outlives_us(self) -> bool:
+        """Whether what is kept just now is there when the program has ended."""
+        return self._sqlite is None or self._sqlite.path != places.MEMORY
 
     @property
     def is_open(self) -> bool:
@@ -306,8 +335,19 @@ class State:
         self.spill.after_fork_in_child()
         if self.journal is not None:
             self.journal.after_fork_in_child()
-        if self._store is not None and self._store.path == places.MEMORY:
-            self._store = None
+        if (
+            self._provider is not None
+        ):  # a connection is its process's: kept, not closed
+            self._left_to_parent, self._store = self._store, None
+        if self._sqlite is not None and self._sqlite.path == places.MEMORY:
+            self._store = self._sqlite = None
+
+
+def _is_settled(store: Store, alert_id: str) -> bool:
+    """Say whether nothing of the alert is left to be delivered."""
+    kept = store.deliveries(alert_id, timeout=PATIENCE)
+    is_pending = any(delivery.status is Status.PENDING for delivery in kept)
+    return not is_pending and store.knows(alert_id)
 
 
 @contextlib.contextmanager

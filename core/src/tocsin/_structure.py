@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tocsin._toml import Table
 
 T = TypeVar("T")
-P = TypeVar("P", bound="Provider")
 
 Duration = NewType("Duration", float)
 """Seconds, or a string such as ``"10m"``."""
@@ -62,6 +61,13 @@ class ChannelTable:
     provider: str
     fallback: str = ""
     fallback_after: Duration | None = None
+
+
+@attrs.frozen
+class StoreTable:
+    """The keys of ``[store]`` that are not the store's."""
+
+    provider: str
 
 
 @attrs.frozen
@@ -115,8 +121,8 @@ class Structure:
                 self._problems.append(Problem(table.file, key, message))
             return None
 
-    def provider(self, table: Table, provider: type[P]) -> P | None:
-        """Return the table as a provider, or None when it is wrong."""
+    def provider(self, table: Table, provider: type[T]) -> T | None:
+        """Return the table as a provider of a channel or store, or None when it is wrong."""
         given = self.table(table, _stand_in(provider))
         if given is None:
             return None
@@ -194,7 +200,7 @@ def _is_given(_: object, value: object) -> bool:
     return value is not _UNSET
 
 
-def _stand_in(provider: type[Provider]) -> type[attrs.AttrsInstance]:
+def _stand_in(provider: Any) -> type[attrs.AttrsInstance]:  # noqa: ANN401 - any attrs class
     """Return a class with the provider's settings and nothing else.
 
     Only the settings' own annotations are looked at: others may name what is imported
@@ -202,7 +208,9 @@ def _stand_in(provider: type[Provider]) -> type[attrs.AttrsInstance]:
     """
     fields = {
         field.name: attrs.field(
-            type=Folder if field.metadata.get("path") else annotation_of(provider, field),
+            type=Folder
+            if field.metadata.get("path")
+            else annotation_of(provider, field),
             default=attrs.NOTHING if field.default is attrs.NOTHING else _UNSET,
             kw_only=True,
         )
@@ -313,7 +321,7 @@ def _mistakes(error: BaseException, cls: Any, key: str) -> Iterator[tuple[str, s
     if isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in attrs.fields(cls)] if attrs.has(cls) else []
         if cls is TopTable:
-            known += ["channels", "include", "teams", "user"]
+            known += ["channels", "include", "store", "teams", "user"]
         for extra in sorted(error.extra_fields):
             yield (
                 _join(key, extra),

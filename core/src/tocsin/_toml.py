@@ -39,6 +39,7 @@ class Tables:
     user: Table
     teams: list[Table] = attrs.field(factory=list)
     channels: list[Table] = attrs.field(factory=list)
+    store: Table | None = None
 
 
 def read_all(file: Path, problems: list[Problem]) -> Tables | None:
@@ -132,6 +133,8 @@ def _add(
     if "user" in values:
         _add_user(tables, file, values.pop("user"), problems)
     if is_main:
+        if "store" in values:
+            _add_store(tables, file, values.pop("store"), problems)
         tables.top = Table(str(file), "", values)
         return
     for key in values:
@@ -175,3 +178,12 @@ def _add_user(
         problems.append(Problem(str(file), "user", message))
     else:
         tables.user = Table(str(file), "user", values)
+
+
+def _add_store(
+    tables: Tables, file: Path, values: object, problems: list[Problem]
+) -> None:
+    if isinstance(values, dict):
+        tables.store = Table(str(file), "store", values)
+    else:
+        problems.append(Problem(str(file), "store", "must be a table: [store]"))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tocsin._provider import Provider
     from tocsin._routing import Subscription
     from tocsin._settings import Settings
+    from tocsin._store import StoreProvider
 
 
 def known_channel(settings: Settings, name: str) -> Channel:
@@ -188,7 +189,9 @@ def providers(invocation: Invocation, *, name: str | None) -> None:
     if name is not None:
         from tocsin import _plugins as plugins
 
-        screen.show(*_manual(plugins.load(name)))
+        is_store = plugins.keeps(name)
+        kind = plugins.load_store(name) if is_store else plugins.load(name)
+        screen.show(*_manual(kind))
         return
     if found := installed():
         screen.show(grid(_offer_row(offer, why) for offer, why in found.items()))
@@ -212,7 +215,8 @@ def _complaint(name: str) -> str:
     try:
         plugins.load(name)
     except PluginError as error:
-        return "" if plugins.listens(name) else str(error)
+        is_other = plugins.listens(name) or plugins.keeps(name)
+        return "" if is_other else str(error)
     return ""
 
 
@@ -221,7 +225,7 @@ def _offer_row(offer: Offer, why: str) -> tuple[Text, ...]:
     return (BAD if why else GOOD, name, line(package), line(why, "red"))
 
 
-def _manual(provider: type[Provider]) -> Iterator[Text | Table]:
+def _manual(provider: type[Provider | StoreProvider]) -> Iterator[Text | Table]:
     yield line(f'provider = "{provider.name}"', "bold")
     fields = [field for field in attrs.fields(provider) if field.init]
     yield grid(

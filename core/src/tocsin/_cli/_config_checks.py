@@ -19,7 +19,9 @@ from tocsin._toml import read_all
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tocsin._provider import Provider
     from tocsin._settings import Settings
+    from tocsin._store import StoreProvider
 
 
 def configuration(settings: Settings) -> Iterator[Finding]:
@@ -67,6 +69,7 @@ def _open_file(path: str, key: str) -> Iterator[Finding]:
 def plugins(settings: Settings) -> Iterator[Finding]:
     """Check that what is installed can be loaded, whether a channel needs it or not."""
     needed = {channel.problem for channel in settings.channels.values()}
+    needed.add(getattr(settings.store, "problem", ""))
     for offer, complaint in installed().items():
         if not complaint:
             yield ok(f"{offer.name} of {offer.distribution} {offer.version}")
@@ -78,14 +81,17 @@ def plugins(settings: Settings) -> Iterator[Finding]:
 
 def secrets(settings: Settings) -> Iterator[Finding]:
     """Check that every reference to a secret resolves here."""
-    for channel in settings.channels.values():
-        provider = channel.provider
+    named: dict[str, Provider | StoreProvider | None] = {
+        f"channels.{channel.name}": channel.provider
+        for channel in settings.channels.values()
+    }
+    for key, provider in (named | {"store": settings.store}).items():
         for name, secret in secrets_of(provider).items() if provider else ():
             if secret.reference is None:
                 continue
             try:
                 secret.reveal()
             except SecretUnavailable as error:
-                yield problem(f"channels.{channel.name}.{name}: {error}")
+                yield problem(f"{key}.{name}: {error}")
             else:
-                yield ok(f"channels.{channel.name}.{name} resolves")
+                yield ok(f"{key}.{name} resolves")

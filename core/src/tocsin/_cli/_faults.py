@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from tocsin._circuit import Circuit
     from tocsin._provider import Provider
     from tocsin._settings import Channel, Settings
+    from tocsin._store import StoreProvider
 
 
-def secrets_of(provider: Provider) -> dict[str, Secret]:
+def secrets_of(provider: Provider | StoreProvider) -> dict[str, Secret]:
     """Return the settings that are secrets, by name."""
     values = {
         field.name: getattr(provider, field.name)

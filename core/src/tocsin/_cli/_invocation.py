@@ -65,7 +65,12 @@ class Invocation:
             settings = self.settings()
         except ConfigError:
             return State(places.state_dir(self.state_dir or ""))
-        return State(places.state_dir(settings.state_dir), settings.network_state)
+        return State(
+            places.state_dir(settings.state_dir),
+            settings.network_state,
+            settings.store,
+            settings.source,
+        )
 
     def circuits(self) -> dict[str, Circuit]:
         """Return which channels of the configuration fail, or have to wait."""

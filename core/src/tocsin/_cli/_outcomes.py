@@ -22,7 +22,7 @@ from tocsin._cli._screen import (
 from tocsin._cli._times import at, moment
 from tocsin._courier import LEASE
 from tocsin._errors import StoreBusy
-from tocsin._store import Status
+from tocsin._store import PATIENCE, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -158,7 +158,7 @@ def _why(notifier: Notifier, channel: str) -> str:
 
 
 def _is_untried(record: DeliveryRecord, notifier: Notifier) -> bool:
-    now = notifier.store().deliveries(alert_of(record.id))
+    now = notifier.store().deliveries(alert_of(record.id), timeout=PATIENCE)
     return any(one.id == record.id and not one.attempts for one in now)
 
 

@@ -31,15 +31,14 @@ from tocsin._cli._outcomes import (
 )
 from tocsin._cli._screen import line, remedy_line
 from tocsin._cli._working_off import Fate, tell_fates, work_off
-from tocsin._store import Status
+from tocsin._store import PATIENCE, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tocsin._cli._screen import Screen
     from tocsin._notifier import Notifier
-    from tocsin._store import DeliveryRecord, Namespace
-    from tocsin._store.sqlite import SqliteStore
+    from tocsin._store import DeliveryRecord, Namespace, Store
 
 _MOST = 20  # deliveries listed when an id is ambiguous
 _ALL = 2**31  # alerts
@@ -112,10 +111,14 @@ def _find(invocation: Invocation, prefix: str) -> Iterator[tuple[Namespace, str]
             yield from ((namespace, delivery_id) for delivery_id in found)
 
 
-def _as_they_stand(ids: Iterable[str], store: SqliteStore) -> Iterator[DeliveryRecord]:
+def _as_they_stand(ids: Iterable[str], store: Store) -> Iterator[DeliveryRecord]:
     wanted = set(ids)
     for alert_id in dict.fromkeys(map(alert_of, ids)):
-        yield from (one for one in store.deliveries(alert_id) if one.id in wanted)
+        yield from (
+            one
+            for one in store.deliveries(alert_id, timeout=PATIENCE)
+            if one.id in wanted
+        )
 
 
 def _replay(meant: _Meant, invocation: Invocation, timeout: float) -> Exit:
@@ -202,7 +205,7 @@ def _waiting(notifier: Notifier) -> list[DeliveryRecord]:
     ]
 
 
-def _failed(store: SqliteStore) -> list[DeliveryRecord]:
+def _failed(store: Store) -> list[DeliveryRecord]:
     return [
         delivery
         for record in store.history(limit=_ALL, failed_only=True)

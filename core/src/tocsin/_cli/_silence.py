@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from tocsin import _places as places
 from tocsin._alert import AlertLevel
 from tocsin._cli._alerting import user_of
 from tocsin._cli._channels import no_channels
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from tocsin._cli._screen import Screen
     from tocsin._settings import Settings
-    from tocsin._store.sqlite import SqliteStore
+    from tocsin._store import Store
 
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -180,7 +179,7 @@ def _is_confirmed(made: Silence, screen: Screen) -> bool:
 def _keep(made: Silence, settings: Settings) -> None:
     with closing(notifier_for(settings)) as notifier:
         store = notifier.store()
-        if store.path == places.MEMORY:
+        if not notifier.state.outlives_us:
             raise Failure(
                 "a silence cannot be kept in memory: set state_dir, or "
                 "TOCSIN_STATE_DIR, to a folder that you can write"
@@ -226,7 +225,7 @@ def list_(invocation: Invocation) -> None:
     screen.show(columns)
 
 
-def _counts(store: SqliteStore, found: Iterable[Silence]) -> Counter[str]:
+def _counts(store: Store, found: Iterable[Silence]) -> Counter[str]:
     """Return how many deliveries were silenced, by the reason that they bear."""
     since = min((one.starts_at for one in found), default=time.time())
     counts: Counter[str] = Counter()

@@ -16,28 +16,40 @@ from tocsin._errors import StoreDamaged, StoreError
 from tocsin._mode import Mode
 from tocsin._notifier import Notifier
 from tocsin._spill import waiting_files
+from tocsin._store import PATIENCE
+from tocsin._store import _guard as guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tocsin._circuit import Circuit
     from tocsin._silence import Silence
-    from tocsin._store import Namespace
-    from tocsin._store.sqlite import SqliteStore
+    from tocsin._store import Namespace, Store, StoreProvider
 
 
 @attrs.frozen
 class State:
-    """A folder that holds a store, or ``:memory:``."""
+    """A folder that holds a store, or ``:memory:``; or what is kept beside one elsewhere."""
 
     folder: str
     is_network: bool | None = None
     """Whether the configuration says that other machines share the folder."""
+    provider: StoreProvider | None = None
+    """What the configuration says of the store, if that is a plugin's."""
+    own: str = ""
+    """The configuration."""
 
     @property
     def is_kept(self) -> bool:
         """Whether it outlives the program."""
         return self.folder != places.MEMORY
+
+    @property
+    def place(self) -> str:
+        """Where the store is, for people."""
+        if self.provider is not None:
+            return f"the store {self.provider.name!r}"
+        return str(self.database)
 
     @property
     def database(self) -> Path:
@@ -46,17 +58,35 @@ class State:
 
     @property
     def _files(self) -> files.State:
-        return files.State(self.folder, "", "", is_network=self.is_network)
+        return files.State(
+            self.folder,
+            "",
+            "",
+            is_network=self.is_network,
+            provider=self.provider,
+        )
 
     @contextlib.contextmanager
-    def store(self, namespace: str) -> Iterator[SqliteStore]:
+    def store(self, namespace: str) -> Iterator[Store]:
         """Open the store as one namespace sees it; empty when there is none yet."""
+        if self.provider is not None:
+            with contextlib.closing(self._opened(self.provider, namespace)) as store:
+                yield store
+            return
         from tocsin._store.sqlite import SqliteStore
 
         is_there = self.is_kept and self.database.is_file()
         path = str(self.database) if is_there else places.MEMORY
-        with contextlib.closing(SqliteStore(path, namespace)) as store:
-            yield store
+        with contextlib.closing(SqliteStore(path, namespace)) as sqlite:
+            yield sqlite
+
+    def _opened(self, provider: StoreProvider, namespace: str) -> Store:
+        """Open a plugin's store, which is to know the namespace by its configuration."""
+        config = namespace
+        if namespace != self.own:
+            known = {one.name: one.config for one in self.namespaces()}
+            config = known.get(namespace, "")
+        return guard.opened(provider, namespace, config, timeout=PATIENCE)
 
     def circuits(self, namespace: str) -> dict[str, Circuit]:
         """Return which channels fail or have to wait; none if the store does not tell."""
@@ -76,7 +106,7 @@ class State:
 
     def namespaces(self) -> list[Namespace]:
         """Return everyone who has used the store."""
-        with self.store("") as store:
+        with self.store(self.own) as store:
             return store.namespaces()
 
     def repaired(self) -> list[Namespace]:
@@ -98,7 +128,9 @@ class State:
 
         if not namespace.config:
             return None
-        settings = attrs.evolve(load(namespace.config), state_dir=self.folder)
+        settings = attrs.evolve(
+            load(namespace.config), state_dir=self.folder, store=self.provider
+        )
         settings = without_troubles(settings)
         return Notifier(settings, namespace=namespace.name, mode=Mode.ONLINE)
 

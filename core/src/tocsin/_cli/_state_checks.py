@@ -30,6 +30,10 @@ _LEFT = {Status.PENDING, Status.FAILED}
 
 def folder(state: State) -> Iterator[Finding]:
     """Check that alerts can be kept there, and by nobody else be read."""
+    if state.provider is not None:
+        yield from _plugged(state)
+    if state.provider is not None and not state.is_kept:
+        return
     if not state.is_kept:
         yield warning(
             "alerts are kept in memory, and are lost when a program ends",
@@ -43,8 +47,22 @@ def folder(state: State) -> Iterator[Finding]:
         yield problem(f"{path} is no folder", "remove it, or set TOCSIN_STATE_DIR")
     else:
         yield from _present(path)
-        yield from _database(state)
-    yield from _remote(state)
+        if state.provider is None:
+            yield from _database(state)
+    if state.provider is None:
+        yield from _remote(state)
+
+
+def _plugged(state: State) -> Iterator[Finding]:
+    try:
+        state.namespaces()
+    except StoreError as error:
+        remedy = (
+            "mend it, or the table [store]; what is raised waits in files until then"
+        )
+        yield problem(str(error), remedy)
+    else:
+        yield ok(f"alerts are kept in {state.place}; what it does not take, in files:")
 
 
 def _missing(path: Path) -> Iterator[Finding]:

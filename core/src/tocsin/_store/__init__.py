@@ -1,6 +1,7 @@
 """What a store does: it admits alerts, keeps deliveries, and hands them out."""
 
 from tocsin._store._port import (
+    MAX_PENDING,
     PATIENCE,
     Claim,
     DeliveryRecord,
@@ -14,6 +15,7 @@ from tocsin._store._port import (
     Standing,
     Status,
     Store,
+    StoreProvider,
     Submission,
     SuppressedKey,
     Turn,
@@ -21,6 +23,7 @@ from tocsin._store._port import (
 )
 
 __all__ = [
+    "MAX_PENDING",
     "PATIENCE",
     "Claim",
     "DeliveryRecord",
@@ -34,6 +37,7 @@ __all__ = [
     "Standing",
     "Status",
     "Store",
+    "StoreProvider",
     "Submission",
     "SuppressedKey",
     "Turn",

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
@@ -307,7 +308,7 @@ class Store(Protocol):
         """Return how many deliveries are neither delivered nor failed."""
 
     def deliveries(
-        self, alert_id: str, *, timeout: float
+        self, alert_id: str, *, timeout: float = PATIENCE
     ) -> tuple[DeliveryRecord, ...]:
         """Return the deliveries of one alert, in the order of the plan.
 
@@ -328,8 +329,9 @@ class Store(Protocol):
     def requeue(self, delivery_id: str, now: float) -> bool:
         """Make a settled delivery pending again, as if it had never been tried.
 
-        Its channel is tried at once, if it fails: with one delivery. Attachments are kept until all deliveries of the alert have succeeded: one that is
-        requeued after that goes without them.
+        Its channel is tried at once, if it fails: with one delivery. Attachments are kept
+        until all deliveries of the alert have succeeded: one that is requeued after that
+        goes without them.
         """
 
     def untold(self, *, timeout: float = PATIENCE) -> list[SuppressedKey]:
@@ -376,4 +378,30 @@ class Store(Protocol):
         """Forget what was settled, and windows that were opened, before this time."""
 
     def close(self) -> None:
-        """Let go of files and connections; the store may not be used again."""
+        """Let go of files and connections; the next use, if any, opens them again."""
+
+
+@attrs.frozen
+class StoreProvider(ABC):
+    """A kind of store: its settings, and how a store is opened.
+
+    Derive an attrs class from it. Its fields are the settings in the table ``[store]`` of
+    the configuration; a validator that raises ``ValueError`` or ``TypeError`` is a mistake
+    in the configuration.
+    """
+
+    name: ClassVar[str]
+    """The word in ``provider = "…"``, and the name of the entry point."""
+
+    @abstractmethod
+    def open(self, namespace: str, config: str, *, timeout: float) -> Store:
+        """Open what is `namespace`'s own, for a process; import SDKs here.
+
+        `config` is the file of that namespace's configuration, and empty for a program
+        that made its settings in code: `Store.namespaces` tells it to others. Whatever it
+        raises is told, and it is called again: alerts are kept in a file until then.
+
+        Raises:
+            StoreError: It cannot be opened, within `timeout` seconds.
+
+        """

@@ -509,12 +509,6 @@ class SqliteStore:
         with self._database.connection(timeout) as db:
             return admission.is_behind(db)
 
-    def is_settled(self, alert_id: str) -> bool:
-        """Say whether nothing of the alert is left to be delivered."""
-        kept = self.deliveries(alert_id)
-        is_pending = any(delivery.status is Status.PENDING for delivery in kept)
-        return self.knows(alert_id) and not is_pending
-
     def unsettled(self) -> list[Alert]:
         """Return the alerts of which something is left to be delivered."""
         with self._enqueued(PATIENCE) as db:

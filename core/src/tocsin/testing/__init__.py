@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tocsin.testing._http_suite import ProviderSuite
     from tocsin.testing._local_suite import LocalProviderSuite
     from tocsin.testing._records import Sent, Unsent
+    from tocsin.testing._store_suite import StoreSuite
 
 __all__ = [
     "Alerts",
@@ -26,6 +27,7 @@ __all__ = [
     "Received",
     "Reply",
     "Sent",
+    "StoreSuite",
     "Unsent",
     "attempt",
     "capture",
@@ -42,6 +44,7 @@ _HOMES = {
     "Received": "_double",
     "Reply": "_double",
     "Sent": "_records",
+    "StoreSuite": "_store_suite",
     "Unsent": "_records",
     "attempt": "_attempts",
     "capture": "_capture",

@@ -152,6 +152,7 @@ class Stage:
                 for turn, channel in enumerate(given.channels.values())
             ],
             state_dir=places.MEMORY,
+            store=None,
             network_state=False,
             submit_timeout=_PATIENCE,
             flush_timeout=_PATIENCE,
