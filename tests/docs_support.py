@@ -12,7 +12,7 @@ A page is a session: its blocks run in the order in which they stand, in a home 
 
 A block that cannot run has ``% not run: the reason`` above it; a file is written all the same.
 
-Slack and the mail server are the doubles on the loopback: every process is told, by a
+The services are the providers' doubles on the loopback: every process is told, by a
 ``sitecustomize``, to find them under their real names, so that a page's configuration is
 used as it stands. There is no other network.
 """
@@ -38,7 +38,10 @@ import trustme
 from support import ROOT
 
 from tocsin_email.testing import MailDouble
+from tocsin_ntfy.testing import NtfyDouble
+from tocsin_pagerduty.testing import PagerDutyDouble
 from tocsin_slack.testing import SlackDouble
+from tocsin_teams.testing import TeamsDouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +59,7 @@ _NAMED = re.compile(r"(?:#|\{#) (?P<name>[\w~./-]+\.\w+)(?: #\})?\n")
 _PATIENCE = 'submit_timeout = "2s"\n'  # so that a busy machine defers no alert
 _INSTALLS = ("pip install", "python -m pip install")
 _MAILBOX, _PASSWORD = "ada@example.org", "app-password"
+_TEAMS = "example.environment.api.powerplatform.com"
 
 _SITE = """
 import json, os, socket
@@ -74,7 +78,14 @@ def find(host, port, *args, **kwargs):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
     return getaddrinfo(host, port, *args, **kwargs)
 
+connect_socket = socket.socket.connect
+
+def connect_found(self, address):
+    name = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else ""
+    return connect_socket(self, ("127.0.0.1", HOSTS[name]) if name in HOSTS else address)
+
 socket.create_connection, socket.getaddrinfo = connect, find
+socket.socket.connect = connect_found
 socket.gethostname = lambda: "atlas"
 """
 
@@ -189,6 +200,9 @@ class Session:
         self.mail = MailDouble(
             username=_MAILBOX, password=_PASSWORD, certificate_for=["smtp.example.org"]
         )
+        self.ntfy = NtfyDouble(token="tk_1234")
+        self.pagerduty = PagerDutyDouble()
+        self.teams = TeamsDouble()
 
     def __enter__(self) -> Self:
         self.home.mkdir()
@@ -198,7 +212,19 @@ class Session:
         self._stack.enter_context(self.slack)
         self._stack.enter_context(self.mail)
         authority = trustme.CA()
-        port = self._stack.enter_context(_relayed(authority, self.slack.origin))
+        relay = self._stack.enter_context
+        port = relay(
+            _relayed(authority, self.slack.origin, "slack.com", "hooks.slack.com")
+        )
+        others = {
+            "ntfy.sh": self.ntfy,
+            "events.pagerduty.com": self.pagerduty,
+            _TEAMS: self.teams,
+        }
+        relayed = {
+            f"{name}:443": relay(_relayed(authority, relay(double).url, name))
+            for name, double in others.items()
+        }
         trusted = self._folder / "trusted.pem"
         trusted.write_bytes(
             authority.cert_pem.bytes() + Path(self.mail.ca_file).read_bytes()
@@ -208,11 +234,19 @@ class Session:
             "slack.com:443": port,
             "hooks.slack.com:443": port,
             "smtp.example.org:587": self.mail.port,
+            **relayed,
         }
+        workflow = self.teams.webhook_url.removeprefix(self.teams.url)
         self._preset = {
             "SLACK_BOT_TOKEN": self.slack.token,
             "SLACK_WEBHOOK_URL": f"https://hooks.slack.com{webhook}",
             "SMTP_PASSWORD": _PASSWORD,
+        }
+        self._exported = {
+            **self._preset,
+            "NTFY_TOKEN": self.ntfy.token,
+            "PAGERDUTY_ROUTING_KEY": self.pagerduty.routing_key,
+            "TEAMS_WEBHOOK_URL": f"https://{_TEAMS}{workflow}",
         }
         self.environment = {
             "PATH": os.pathsep.join(
@@ -286,7 +320,7 @@ class Session:
             return command, "", ""
         if command.startswith("export "):
             name, _, value = command.removeprefix("export ").partition("=")
-            self.environment[name] = self._preset.get(name, value)
+            self.environment[name] = self._exported.get(name, value)
             return command, "", ""
         done = subprocess.run(
             ["bash", "-c", f"(exit {self._status})\n{self._real(command)}"],
@@ -355,10 +389,10 @@ class _Python:
 
 
 @contextlib.contextmanager
-def _relayed(authority: trustme.CA, origin: str) -> Iterator[int]:
-    """Take TLS for Slack's names on a port of its own, and hand it on in the clear."""
+def _relayed(authority: trustme.CA, origin: str, *names: str) -> Iterator[int]:
+    """Take TLS for these names on a port of its own, and hand it on in the clear."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("slack.com", "hooks.slack.com").configure_cert(context)
+    authority.issue_cert(*names).configure_cert(context)
     port = int(origin.rpartition(":")[2])
     relay = _Relay(context, port)
     thread = threading.Thread(target=relay.run, daemon=True)
@@ -392,12 +426,12 @@ class _Relay:
     async def _pass(
         self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
-        slack, to_slack = await asyncio.open_connection("127.0.0.1", self._target)
-        asking = asyncio.create_task(_copy(client, to_slack))
+        service, to_service = await asyncio.open_connection("127.0.0.1", self._target)
+        asking = asyncio.create_task(_copy(client, to_service))
         with contextlib.suppress(OSError):
-            await _copy(slack, to_client)
+            await _copy(service, to_client)
         asking.cancel()
-        for writer in (to_slack, to_client):
+        for writer in (to_service, to_client):
             writer.close()
 
 
@@ -405,6 +439,8 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     while chunk := await source.read(65536):
         target.write(chunk)
         await target.drain()
+    if target.can_write_eof():  # a client that is gone may have kept its connection
+        target.write_eof()
 
 
 def fill(page: str, folder: Path) -> None:

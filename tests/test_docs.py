@@ -292,12 +292,15 @@ def test_every_variable_of_the_environment():
     assert named == set(re.findall(_VARIABLES, code))
 
 
+PROVIDERS = sorted(folder.name for folder in (ROOT / "providers").iterdir())
+
+
 def test_every_provider():
     """The page has the settings of each provider of this repository."""
     ours = {
         offer.name
         for offer in offers()
-        if offer.distribution in {"tocsin-slack", "tocsin-email"}
+        if offer.distribution in {f"tocsin-{name}" for name in PROVIDERS}
     }
 
     assert sorted(directives("reference/providers.md", "provider-settings")) == sorted(
@@ -305,7 +308,7 @@ def test_every_provider():
     )
 
 
-@pytest.mark.parametrize("name", ["slack", "email"])
+@pytest.mark.parametrize("name", PROVIDERS)
 def test_every_setting_of_a_provider(name):
     from tocsin._plugins import load as load_provider
 

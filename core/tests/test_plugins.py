@@ -110,11 +110,11 @@ def test_misspelt_name(install):
 
 def test_installed_while_running(install):
     """In a notebook, what was installed after it was asked for in vain is found."""
-    with pytest.raises(PluginError, match="pip install tocsin-pager"):
-        plugins.load("pager")
-    install(GOOD)
+    with pytest.raises(PluginError, match="pip install tocsin-beacon"):
+        plugins.load("beacon")
+    install(GOOD.replace("pager", "beacon"), names=["beacon"])
 
-    assert plugins.load("pager").name == "pager"
+    assert plugins.load("beacon").name == "beacon"
 
 
 def test_two_claim_one_name(install):

@@ -58,7 +58,6 @@ class Request:
     url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     params: Mapping[str, str] | None = attrs.field(default=None, repr=False)
-    json: Any = attrs.field(default=None, repr=False)
     data: bytes | Mapping[str, str] | None = attrs.field(default=None, repr=False)
     files: Any = attrs.field(default=None, repr=False)
 
@@ -205,7 +204,6 @@ def _prepared(request: Request) -> PreparedRequest:
         request.url,
         headers=dict(request.headers),
         params=request.params,
-        json=request.json,
         data=request.data,
         files=request.files,
     ).prepare()
