@@ -12,7 +12,7 @@ A page is a session: its blocks run in the order in which they stand, in a home 
 
 A block that cannot run has ``% not run: the reason`` above it; a file is written all the same.
 
-Slack and the mail server are the doubles on the loopback: every process is told, by a
+Slack, Discord, Telegram and the mail server are the doubles on the loopback: every process is told, by a
 ``sitecustomize``, to find them under their real names, so that a page's configuration is
 used as it stands. There is no other network.
 """
@@ -37,8 +37,10 @@ import attrs
 import trustme
 from support import ROOT
 
+from tocsin_discord.testing import DiscordDouble
 from tocsin_email.testing import MailDouble
 from tocsin_slack.testing import SlackDouble
+from tocsin_telegram.testing import TelegramDouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,20 +63,19 @@ _SITE = """
 import json, os, socket
 
 HOSTS = json.loads(os.environ["DOCS_HOSTS"])
-create_connection, getaddrinfo = socket.create_connection, socket.getaddrinfo
+connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
 
-def connect(address, *args, **kwargs):
-    host, port = address
-    if host not in {"localhost", "127.0.0.1", "::1"}:
-        address = "127.0.0.1", HOSTS[f"{host}:{port}"]
-    return create_connection(address, *args, **kwargs)
+def connect_to(self, address):
+    if isinstance(address, tuple) and address[0] not in {"localhost", "127.0.0.1", "::1"}:
+        address = "127.0.0.1", HOSTS[f"{address[0]}:{address[1]}"]
+    return connect(self, address)
 
 def find(host, port, *args, **kwargs):
     if f"{host}:{port}" in HOSTS:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
     return getaddrinfo(host, port, *args, **kwargs)
 
-socket.create_connection, socket.getaddrinfo = connect, find
+socket.socket.connect, socket.getaddrinfo = connect_to, find
 socket.gethostname = lambda: "atlas"
 """
 
@@ -186,6 +187,8 @@ class Session:
             absent_from=("C0HERMIT",),
             team="Example",
         )
+        self.discord = DiscordDouble()
+        self.telegram = TelegramDouble(chats={"1000": "Ada", "-1002000": "vision"})
         self.mail = MailDouble(
             username=_MAILBOX, password=_PASSWORD, certificate_for=["smtp.example.org"]
         )
@@ -197,8 +200,17 @@ class Session:
         (self._site / "sitecustomize.py").write_text(_SITE)
         self._stack.enter_context(self.slack)
         self._stack.enter_context(self.mail)
+        self._stack.enter_context(self.discord)
+        self._stack.enter_context(self.telegram)
         authority = trustme.CA()
-        port = self._stack.enter_context(_relayed(authority, self.slack.origin))
+        port, discord, telegram = (
+            self._stack.enter_context(_relayed(authority, origin, *names))
+            for origin, *names in (
+                (self.slack.origin, "slack.com", "hooks.slack.com"),
+                (self.discord.url, "discord.com"),
+                (self.telegram.url, "api.telegram.org"),
+            )
+        )
         trusted = self._folder / "trusted.pem"
         trusted.write_bytes(
             authority.cert_pem.bytes() + Path(self.mail.ca_file).read_bytes()
@@ -207,11 +219,17 @@ class Session:
         hosts = {
             "slack.com:443": port,
             "hooks.slack.com:443": port,
+            "discord.com:443": discord,
+            "api.telegram.org:443": telegram,
             "smtp.example.org:587": self.mail.port,
         }
         self._preset = {
             "SLACK_BOT_TOKEN": self.slack.token,
             "SLACK_WEBHOOK_URL": f"https://hooks.slack.com{webhook}",
+            "DISCORD_WEBHOOK_URL": self.discord.webhook_url.replace(
+                self.discord.url, "https://discord.com"
+            ),
+            "TELEGRAM_BOT_TOKEN": self.telegram.token,
             "SMTP_PASSWORD": _PASSWORD,
         }
         self.environment = {
@@ -355,10 +373,10 @@ class _Python:
 
 
 @contextlib.contextmanager
-def _relayed(authority: trustme.CA, origin: str) -> Iterator[int]:
-    """Take TLS for Slack's names on a port of its own, and hand it on in the clear."""
+def _relayed(authority: trustme.CA, origin: str, *names: str) -> Iterator[int]:
+    """Take TLS for these names on a port of its own, and hand it on in the clear."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("slack.com", "hooks.slack.com").configure_cert(context)
+    authority.issue_cert(*names).configure_cert(context)
     port = int(origin.rpartition(":")[2])
     relay = _Relay(context, port)
     thread = threading.Thread(target=relay.run, daemon=True)
@@ -392,12 +410,16 @@ class _Relay:
     async def _pass(
         self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
-        slack, to_slack = await asyncio.open_connection("127.0.0.1", self._target)
-        asking = asyncio.create_task(_copy(client, to_slack))
-        with contextlib.suppress(OSError):
-            await _copy(slack, to_client)
-        asking.cancel()
-        for writer in (to_slack, to_client):
+        service, to_service = await asyncio.open_connection("127.0.0.1", self._target)
+        ways = [
+            asyncio.create_task(_copy(client, to_service)),
+            asyncio.create_task(_copy(service, to_client)),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:  # a connection that is kept ends with its client
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for writer in (to_service, to_client):
             writer.close()
 
 

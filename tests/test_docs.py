@@ -26,6 +26,7 @@ from tocsin._throttle import Window, suppressed_until
 MOST_NOT_RUN = 2
 ELSEWHERE = re.compile(r"it needs (\w+); `nox -s integrations` runs it")
 NOTHING = "\N{EN DASH}"
+OURS = ["discord", "email", "slack", "telegram"]
 
 
 def generated():
@@ -287,7 +288,7 @@ def test_every_provider():
     ours = {
         offer.name
         for offer in offers()
-        if offer.distribution in {"tocsin-slack", "tocsin-email"}
+        if offer.distribution in {f"tocsin-{name}" for name in OURS}
     }
 
     assert sorted(directives("reference/providers.md", "provider-settings")) == sorted(
@@ -295,7 +296,7 @@ def test_every_provider():
     )
 
 
-@pytest.mark.parametrize("name", ["slack", "email"])
+@pytest.mark.parametrize("name", OURS)
 def test_every_setting_of_a_provider(name):
     from tocsin._plugins import load as load_provider
 
