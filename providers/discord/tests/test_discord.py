@@ -2,6 +2,8 @@ import re
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tocsin import (
     Alert,
@@ -18,7 +20,8 @@ from tocsin.testing import ProviderSuite, Reply
 from tocsin.testing._attempts import rendered
 from tocsin.testing._local_suite import full_alert, outcome
 from tocsin_discord import Discord
-from tocsin_discord.testing import DiscordDouble, rate_limit
+from tocsin_discord._embed import embed, resolved
+from tocsin_discord.testing import DiscordDouble, rate_limit, violations
 
 
 class TestDiscord(ProviderSuite):
@@ -28,9 +31,6 @@ class TestDiscord(ProviderSuite):
 
     def new_double(self):
         return DiscordDouble(token=self.secret)
-
-    def answer(self, request):
-        return Reply(json={"id": "1", "channel_id": "2"})
 
     def table(self):
         return {"webhook_url": self.double.webhook_url}
@@ -89,6 +89,23 @@ def test_all_limits_at_once(discord, character):
     assert receipt.note == ""
     (post,) = discord.messages
     assert " more fields" in post.embed["footer"]["text"]
+
+
+UNUSED = Discord(webhook_url=Secret("https://discord.com/api/webhooks/1/x"))
+WORDS = st.text() | st.builds(
+    lambda word, times: word * times,
+    st.sampled_from(["*", "x", " ", "_https://a_b ", "\n1. ", "\U0001f6a8"]),
+    st.integers(0, 7000),
+)
+
+
+@given(WORDS, WORDS, st.dictionaries(WORDS, WORDS, max_size=40))
+def test_no_limit_is_passed(title, text, fields):
+    """Nor is one when the message is over."""
+    message = rendered(UNUSED, Alert(f"t{title}", text, fields=fields))
+
+    for laid_out in (embed(message), resolved(message, full_alert().created_at)):
+        assert violations({"embeds": [laid_out]}) == []
 
 
 @pytest.mark.parametrize("count", [25, 26, 40])
@@ -303,7 +320,7 @@ def test_what_is_over_is_marked_once(discord, earlier):
 def test_a_full_message_that_is_over(discord):
     """There is room for what says so."""
     provider = channel(discord)
-    fields = {str(n): "v" * 1000 for n in range(9)}
+    fields = {str(n): "v" * 50 for n in range(25)}
     alert = Alert("*" * 999, "*" * 9999, fields=fields)
     receipt = outcome(provider, alert)
     before = Earlier(message=rendered(provider, alert), receipt=receipt)

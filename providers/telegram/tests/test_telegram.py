@@ -31,9 +31,6 @@ class TestTelegram(ProviderSuite):
     def new_double(self):
         return TelegramDouble(token=self.secret)
 
-    def answer(self, request):
-        return Reply(json={"ok": True, "result": {"message_id": 1}})
-
     def table(self):
         return {"token": self.secret, "chat_id": "1000", "url": self.double.url}
 

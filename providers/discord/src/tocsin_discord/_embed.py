@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from tocsin import Message
 
-# a title of 256 and a description of 4,096, less what says that it is over
-TITLE, DESCRIPTION = 250, 4000
-TOTAL, FIELDS, FIELD_NAME, FIELD_VALUE = 6000, 25, 256, 1024
+# 256, 4,096 and 6,000, less what says that it is over
+TITLE, DESCRIPTION, TOTAL = 250, 4000, 5900
+FIELDS, FIELD_NAME, FIELD_VALUE = 25, 256, 1024
 FOOTER = 300  # of the 2,048 that a footer may have, so that fields have room
 URL = 2048  # as code 50035 says of a longer one
 SHORT = 30  # characters of a field that others may stand beside

@@ -100,14 +100,12 @@ class Discord(Provider):
         until: float,
         **what: Any,  # noqa: ANN401 - of Service.request
     ) -> http.Answer:
-        params = {"wait": "true"} | (
-            {"thread_id": self.thread_id} if self.thread_id else {}
-        )
+        where = {"thread_id": self.thread_id} if self.thread_id else {}
         left = max(0.0, until - time.monotonic())
         return SERVICE.request(
             method,
             self._url(more),
-            params=params,
+            params={"wait": "true", **where},
             headers=_HEADERS,
             timeout=left,
             **what,
@@ -149,10 +147,8 @@ class Discord(Provider):
         left = [item.name for item in message.attachments if item not in files]
         notes = [
             str(state.get("marked", "")),
-            "Sent as plain text: Discord refused the layout."
-            if "plain" in state
-            else "",
-            f"Too large for Discord, and left out: {', '.join(left)}." if left else "",
+            "Sent as plain text." if "plain" in state else "",
+            f"Too large or too many for Discord: {', '.join(left)}." if left else "",
         ]
         return Receipt(
             reference=answer.text_at("id"),

@@ -77,11 +77,9 @@ class Telegram(Provider):
     def conversation(self, alert: Alert) -> str:
         """Return the alert's run and its project, when the chat keeps threads."""
         origin = alert.origin
-        return (
-            json.dumps([origin.project, origin.run])
-            if self.threads and origin.run
-            else ""
-        )
+        if not (self.threads and origin.run):
+            return ""
+        return json.dumps([origin.project, origin.run])
 
     def deliver(self, message: Message, delivery: Delivery) -> Receipt:
         """Mark what is over, say it, and send the files: each once, over all attempts."""
@@ -104,10 +102,12 @@ class Telegram(Provider):
         """Ask Telegram who the bot is, and about the chat."""
         bound = _Chat(self, time.monotonic() + timeout)
         bot = bound.call("getMe").text_at("result", "username")
-        chat = bound.call("getChat").at("result")
-        names = ("title", "username", "first_name")
-        found = next(filter(None, (chat.get(name) for name in names)), self.chat_id)
-        return f"Telegram bot @{bot} in {found}"
+        chat = bound.call("getChat")
+        # a private chat has no title
+        names = (
+            chat.at("result", name) for name in ("title", "username", "first_name")
+        )
+        return f"Telegram bot @{bot} in {next(filter(None, names), self.chat_id)}"
 
 
 @attrs.frozen
