@@ -2,7 +2,7 @@ import re
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin import (
@@ -99,6 +99,7 @@ WORDS = st.text() | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS, st.dictionaries(WORDS, WORDS, max_size=40))
 def test_no_limit_is_passed(title, text, fields):
     """Nor is one when the message is over."""
