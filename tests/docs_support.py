@@ -37,11 +37,13 @@ import attrs
 import trustme
 from support import ROOT
 
+from tocsin_discord.testing import DiscordDouble
 from tocsin_email.testing import MailDouble
 from tocsin_ntfy.testing import NtfyDouble
 from tocsin_pagerduty.testing import PagerDutyDouble
 from tocsin_slack.testing import SlackDouble
 from tocsin_teams.testing import TeamsDouble
+from tocsin_telegram.testing import TelegramDouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,27 +67,19 @@ _SITE = """
 import json, os, socket
 
 HOSTS = json.loads(os.environ["DOCS_HOSTS"])
-create_connection, getaddrinfo = socket.create_connection, socket.getaddrinfo
+connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
 
-def connect(address, *args, **kwargs):
-    host, port = address
-    if host not in {"localhost", "127.0.0.1", "::1"}:
-        address = "127.0.0.1", HOSTS[f"{host}:{port}"]
-    return create_connection(address, *args, **kwargs)
+def connect_to(self, address):
+    if isinstance(address, tuple) and address[0] not in {"localhost", "127.0.0.1", "::1"}:
+        address = "127.0.0.1", HOSTS[f"{address[0]}:{address[1]}"]
+    return connect(self, address)
 
 def find(host, port, *args, **kwargs):
     if f"{host}:{port}" in HOSTS:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
     return getaddrinfo(host, port, *args, **kwargs)
 
-connect_socket = socket.socket.connect
-
-def connect_found(self, address):
-    name = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else ""
-    return connect_socket(self, ("127.0.0.1", HOSTS[name]) if name in HOSTS else address)
-
-socket.create_connection, socket.getaddrinfo = connect, find
-socket.socket.connect = connect_found
+socket.socket.connect, socket.getaddrinfo = connect_to, find
 socket.gethostname = lambda: "atlas"
 """
 
@@ -197,6 +191,8 @@ class Session:
             absent_from=("C0HERMIT",),
             team="Example",
         )
+        self.discord = DiscordDouble()
+        self.telegram = TelegramDouble(chats={"1000": "Ada", "-1002000": "vision"})
         self.mail = MailDouble(
             username=_MAILBOX, password=_PASSWORD, certificate_for=["smtp.example.org"]
         )
@@ -217,8 +213,10 @@ class Session:
             _relayed(authority, self.slack.origin, "slack.com", "hooks.slack.com")
         )
         others = {
-            "ntfy.sh": self.ntfy,
+            "api.telegram.org": self.telegram,
+            "discord.com": self.discord,
             "events.pagerduty.com": self.pagerduty,
+            "ntfy.sh": self.ntfy,
             _TEAMS: self.teams,
         }
         relayed = {
@@ -236,6 +234,7 @@ class Session:
             "smtp.example.org:587": self.mail.port,
             **relayed,
         }
+        discord = self.discord.webhook_url.removeprefix(self.discord.url)
         workflow = self.teams.webhook_url.removeprefix(self.teams.url)
         self._preset = {
             "SLACK_BOT_TOKEN": self.slack.token,
@@ -244,6 +243,8 @@ class Session:
         }
         self._exported = {
             **self._preset,
+            "DISCORD_WEBHOOK_URL": f"https://discord.com{discord}",
+            "TELEGRAM_BOT_TOKEN": self.telegram.token,
             "NTFY_TOKEN": self.ntfy.token,
             "PAGERDUTY_ROUTING_KEY": self.pagerduty.routing_key,
             "TEAMS_WEBHOOK_URL": f"https://{_TEAMS}{workflow}",
@@ -427,10 +428,14 @@ class _Relay:
         self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
         service, to_service = await asyncio.open_connection("127.0.0.1", self._target)
-        asking = asyncio.create_task(_copy(client, to_service))
-        with contextlib.suppress(OSError):
-            await _copy(service, to_client)
-        asking.cancel()
+        ways = [
+            asyncio.create_task(_copy(client, to_service)),
+            asyncio.create_task(_copy(service, to_client)),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:  # a connection that is kept ends with its client
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
         for writer in (to_service, to_client):
             writer.close()
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import json as _json
 import math
+import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -59,6 +60,8 @@ MAX_RETRY_AFTER = 3600.0
 
 _JSON = "application/json; charset=utf-8"  # Teams takes JSON without it for another encoding
 _SAID = 200  # characters of a service's own words that are told
+_TOKEN = 16  # characters of a part of an address that may be a secret
+_SEPARATOR = re.compile("[/?&=]")
 
 _CLOSED = {401, 403, 404, 405, 407, 410}
 _PASSING = {408, 425, 429}
@@ -94,6 +97,8 @@ class Answer:
     """By name in lower case."""
     body: bytes = attrs.field(repr=False)
     """At most 1 MiB of it."""
+    url: str = attrs.field(default="", repr=False)
+    """What was asked, which may hold a secret."""
 
     @property
     def text(self) -> str:
@@ -222,7 +227,7 @@ class Service:
         came = transport.send(request, timeout, allows_private=allows_private)
         if isinstance(came, transport.Lost):
             raise self._lost(came)
-        answer = self._answer(came)
+        answer = self._answer(came, url)
         if failure := self.judge(answer) or self.failure(answer):
             raise failure
         return answer
@@ -243,9 +248,13 @@ class Service:
             raise self._lost(lost)
         return f"{urlsplit(url).hostname} answers; the rest shows with a message"
 
-    def _answer(self, reply: Reply) -> Answer:
+    def _answer(self, reply: Reply, url: str) -> Answer:
         return Answer(
-            service=self, status=reply.status, headers=reply.headers, body=reply.body
+            service=self,
+            status=reply.status,
+            headers=reply.headers,
+            body=reply.body,
+            url=url,
         )
 
     def _check(self, url: str) -> None:
@@ -277,7 +286,12 @@ class Service:
 
     def _words(self, answer: Answer) -> str:
         words = answer.at(*self.said) if self.said else None
-        return clean_line(words)[:_SAID] if isinstance(words, str) else ""
+        if not isinstance(words, str):
+            return ""
+        for part in _SEPARATOR.split(answer.url):
+            if len(part) >= _TOKEN:  # of a webhook's address that the service repeats
+                words = words.replace(part, "…")
+        return clean_line(words)[:_SAID]
 
     def _lost(self, lost: Lost) -> DeliveryError:
         if not lost.is_writable:

@@ -95,7 +95,8 @@ class ProviderSuite(LocalProviderSuite):
             def parts(self, request):
                 return {"title": request.json()["title"], "text": request.json()["message"]}
 
-    The service is a server on the loopback, `double`. Every check says what is to be done
+    The service is a server on the loopback, `double`; with `new_double` it is one of your own,
+    and `answer` is not needed. Every check says what is to be done
     when it fails.
     """
 
@@ -111,7 +112,7 @@ class ProviderSuite(LocalProviderSuite):
 
     def answer(self, request: Received) -> Reply:
         """Return the service's yes, to any request that it takes."""
-        raise NotImplementedError("define answer()")
+        raise NotImplementedError("define answer(), or new_double()")
 
     def parts(self, request: Received) -> Mapping[str, str]:
         """Return the parts of a message by name, as they were sent."""
