@@ -4,16 +4,16 @@ import warnings
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import apprise
 import pytest
 
 from tocsin import Alert, Delivery, Secret
 from tocsin._rendering import Circumstances, render
 from tocsin_apprise import Apprise
+from tocsin_apprise._service import Service
 
 with warnings.catch_warnings():  # its services import what Python deprecates
     warnings.simplefilter("ignore")
-    apprise.Apprise.instantiate("json://localhost")
+    Service("json://localhost")
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 

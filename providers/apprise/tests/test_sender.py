@@ -1,5 +1,7 @@
 import base64
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -251,3 +253,16 @@ def test_many_channels_at_once(double, sender, deliver):
         (reason,) = reasons
         assert f"HTTP {statuses[number]}" in reason
     assert not [t for t in threading.enumerate() if "ThreadPool" in t.name]
+
+
+def test_mail_of_the_process_is_as_it_was():
+    """Apprise changes how the whole process writes mail; that is undone."""
+    code = """
+import warnings; warnings.simplefilter("ignore")
+from email import charset
+was = dict(charset.CHARSETS)
+from tocsin_apprise._service import Service
+Service("json://localhost")
+assert charset.CHARSETS == was
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

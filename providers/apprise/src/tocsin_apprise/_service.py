@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import contextlib
+from email import charset
+from typing import TYPE_CHECKING, Any, cast
 
 import apprise
 from apprise.plugins import NotifyBase
 
 from tocsin import OutOfOrder
 from tocsin_apprise._hearing import Ear, hushed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Throttled(Exception):  # noqa: N818 - it says what happened
@@ -21,7 +26,7 @@ class Service:
     def __init__(self, url: str) -> None:
         self.url = url
         del url  # a crash reporter shows the variables of a frame
-        with hushed():
+        with hushed(), _charset_kept():
             self._apprise = apprise.Apprise(asset=_asset())
             plugin = apprise.Apprise.instantiate(self.url, asset=self._apprise.asset)
         if not isinstance(plugin, NotifyBase):
@@ -59,6 +64,18 @@ class Service:
         if wait is not None and wait > 0:
             self.after = float(wait)
             raise Throttled
+
+
+@contextlib.contextmanager
+def _charset_kept() -> Iterator[None]:
+    """Undo what Apprise does to the mail of the whole process, when it imports its own
+    mailer: ``add_charset("utf-8", QP, QP)``.
+    """  # noqa: D205 - one sentence
+    was = charset.CHARSETS["utf-8"]
+    try:
+        yield
+    finally:
+        charset.CHARSETS["utf-8"] = was
 
 
 def _asset() -> apprise.AppriseAsset:

@@ -8,7 +8,7 @@ into a broken one, encode a Message-ID, or let a line end through (CVE-2024-6923
 from __future__ import annotations
 
 import re
-from email.charset import Charset
+from email.charset import SHORTEST, Charset
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _MAX_PLAIN = 60  # so that a line with the header's name has 78 characters at mo
 _MAX_TEXT = 300  # no title or name is longer that a person would read
 _MAX_WORD = 36  # bytes: 48 in base64, and 12 for what is around an encoded word
 _UTF8 = Charset("utf-8")
+_UTF8.header_encoding = SHORTEST  # whatever add_charset() made of it in this process
 
 
 def lines(pairs: Iterable[tuple[str, str]]) -> str:
