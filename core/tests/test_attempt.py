@@ -4,13 +4,16 @@ from datetime import UTC, datetime
 
 import attrs
 import pytest
-from conftest import Recorder
+from conftest import Inbox, Recorder
 from storing import NOW
 
 from tocsin import (
     Alert,
     Ambiguous,
+    Attachment,
+    Delivery,
     Limits,
+    Origin,
     Provider,
     Receipt,
     Rejected,
@@ -19,10 +22,11 @@ from tocsin import (
     SecretUnavailable,
     Settings,
 )
-from tocsin._attempt import Session, alert_of, message_for
+from tocsin._attempt import Session, alert_of, key_of, message_for
 from tocsin._retry import Progress
 from tocsin._store import Claim, Member, Resolved
 from tocsin._throttle import Suppression
+from tocsin.testing import rendered
 
 SETTINGS = Settings(timeout=7)
 RAISED = datetime.fromtimestamp(NOW, UTC)
@@ -320,3 +324,76 @@ def test_notes():
         "Delivered late: it happened at 2027-01-15 08:00:00 UTC.",
         "It could not be delivered to dm",
     )
+
+
+def test_attachments_of_a_provider_that_sends_none():
+    """They are named in the message, so that whoever reads it knows of them."""
+
+    @attrs.frozen
+    class Plain(Provider):
+        name = "plain"
+        attaches = False
+
+    files = [Attachment(f"{n}.csv", b"1") for n in range(7)]
+
+    message = rendered(Plain(), Alert("Disk full", attachments=files))
+
+    assert message.attachments == ()
+    assert "Not attached: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 2 more." in message.text
+
+
+def test_a_key_is_that_of_the_throttle():
+    """It is the same for what repeats an alert, and resolves it; of no other."""
+    origin = Origin(user="ada", project="owls", run="r1")
+    alert = Alert("Loss is NaN", origin=origin)
+    same = [Alert("Loss is NaN", "again", "ERROR", origin=origin)]
+    same += [Alert("Loss is NaN", kind="resolved", origin=origin)]
+    others = [
+        Alert("Validation fell", origin=origin),
+        Alert("Loss is NaN", key="loss", origin=origin),
+        Alert("Loss is NaN", origin=attrs.evolve(origin, user="grace")),
+        Alert("Loss is NaN", origin=attrs.evolve(origin, run="r2")),
+        Alert("Loss is NaN", kind="digest", id="a1", origin=origin),
+        Alert("Loss is NaN", kind="digest", id="a2", origin=origin),
+    ]
+
+    assert {key_of(one) for one in same} == {key_of(alert)}
+    assert len({key_of(one) for one in [alert, *others]}) == 7
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://example.com/a?b=1#c", "https://example.com/a?b=1#c"),
+        ("http://[::1]/", "http://[::1]/"),
+        ("javascript:alert(1)", ""),
+        ("data:text/html,x", ""),
+        ("HTTPS://example.com", ""),
+        ("https://example.com/a b", ""),
+        ('https://example.com/"onclick=', ""),
+        ("//example.com", ""),
+        ("https://[", ""),
+        ("https://", ""),
+        ("", ""),
+    ],
+)
+def test_a_link_is_a_web_address(url, link):
+    assert rendered(Recorder(Inbox()), Alert("Disk full", url=url)).link == link
+
+
+def test_a_failure_carries_what_was_done():
+    """And what the failure itself says wins."""
+    delivery, state = Delivery(id="d", channel="c"), {}
+
+    def attempt(failure):
+        with delivery.keeping(state):
+            state["text"] = "sent"
+            state["files"] = 1
+            raise failure
+
+    with pytest.raises(RetryLater) as caught:
+        attempt(RetryLater("no", state={"files": 2}))
+
+    assert caught.value.state == {"text": "sent", "files": 2}
+    with pytest.raises(Rejected):
+        attempt(Rejected("no"))

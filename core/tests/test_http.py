@@ -125,6 +125,38 @@ def test_a_verdict_of_the_services_own(beacon):
     assert type(caught(own.post, beacon.url, timeout=5)) is Ambiguous
 
 
+def test_only_some_statuses_are_a_yes(beacon):
+    beacon.fail_next(Reply(202), Reply(200))
+    accepting = attrs.evolve(SERVICE, success=[202])
+
+    assert accepting.post(beacon.url, timeout=5).status == 202
+    assert type(caught(accepting.post, beacon.url, timeout=5)) is Ambiguous
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_a_code_outranks_the_status(beacon, status):
+    codes = {7: (OutOfOrder, "open the gate"), "x": (Rejected, "")}
+    coded = attrs.evolve(SERVICE, code=["error", "code"], codes=codes)
+    for code, kind in ((7, OutOfOrder), ("x", Rejected)):
+        beacon.fail_next(Reply(status, json={"error": {"code": code}}))
+        assert type(caught(coded.post, beacon.url, timeout=5)) is kind
+    beacon.fail_next(Reply(400, json={"error": {"code": [7]}}))
+    assert type(caught(coded.post, beacon.url, timeout=5)) is Rejected
+
+
+@pytest.mark.parametrize(
+    ("wish", "after"),
+    [(1.5, 1.5), (10**9, 3600), (0, 9), (-1, 9), ("2", 9), (True, 1), (None, 9)],
+)
+def test_a_wish_in_the_body(beacon, wish, after):
+    """What is none leaves it to Retry-After."""
+    waiting = attrs.evolve(SERVICE, after=["retry_after"])
+    reply = Reply(429, json={"retry_after": wish}, headers={"Retry-After": "9"})
+    beacon.fail_next(reply)
+
+    assert caught(waiting.post, beacon.url, timeout=5).after == after
+
+
 # --- time
 
 

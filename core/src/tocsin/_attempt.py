@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,16 +21,16 @@ from tocsin._errors import (
     printed,
 )
 from tocsin._imports import importing
-from tocsin._provider import Delivery, Earlier, Receipt
+from tocsin._provider import Delivery, Earlier, Provider, Receipt
 from tocsin._rendering import Circumstances, load_templates, render
 from tocsin._report import joined
 from tocsin._secret import Secret, redact
 from tocsin._text import clean
-from tocsin._throttle import NONE_SUPPRESSED
+from tocsin._throttle import NONE_SUPPRESSED, throttle_key
 
 if TYPE_CHECKING:
     from tocsin._alert import Alert
-    from tocsin._provider import Limits, Message, Provider, Sender
+    from tocsin._provider import Message, Sender
     from tocsin._settings import Settings
     from tocsin._store import Claim, Resolved
 
@@ -92,16 +93,16 @@ class Session:
         if provider in _imported:
             return self._provider.open()
         with importing():
-            load_templates(provider, overrides_for(provider, self._settings))
             sender = self._provider.open()
+            if getattr(sender, "templates", provider.templates):
+                load_templates(provider, overrides_for(provider, self._settings))
             _imported.add(provider)
         return sender
 
     def _deliver(
         self, sender: Sender, claim: Claim, now: float, thread: Receipt | None
     ) -> AttemptResult:
-        provider, resolved = type(self._provider), claim.resolves
-        limits: Limits = getattr(sender, "limits", provider.limits)
+        resolved = claim.resolves
         if thread is None and resolved is not None and not resolved.is_alone:
             thread = resolved.receipt
         delivery = Delivery(
@@ -111,9 +112,11 @@ class Session:
             timeout=self._settings.timeout,
             state=claim.progress.state,
             thread=thread,
-            resolves=self._earlier(resolved, now, limits),
+            resolves=self._earlier(resolved, now, sender),
+            key=key_of(alert_of(claim) if claim.members else claim.alert),
         )
-        message = message_for(provider, claim, self._settings, now, limits=limits)
+        provider = type(self._provider)
+        message = message_for(provider, claim, self._settings, now, sender)
         receipt: object = sender.deliver(message, delivery)
         if isinstance(receipt, Receipt):
             return receipt
@@ -122,7 +125,7 @@ class Session:
         )
 
     def _earlier(
-        self, resolved: Resolved | None, now: float, limits: Limits
+        self, resolved: Resolved | None, now: float, sender: Sender
     ) -> Earlier | None:
         """Return the message that is over, unless it told of other alerts too."""
         if resolved is None or not resolved.is_alone:
@@ -132,7 +135,7 @@ class Session:
         overrides = overrides_for(provider, self._settings)
         circumstances = Circumstances(now=happened)
         message = render(
-            provider, alert, circumstances, overrides=overrides, limits=limits
+            provider, alert, circumstances, overrides=overrides, **own_forms(sender)
         )
         return Earlier(message=message, receipt=resolved.receipt)
 
@@ -167,10 +170,9 @@ def message_for(
     claim: Claim,
     settings: Settings,
     now: float,
-    *,
-    limits: Limits | None = None,
+    sender: Sender | None = None,
 ) -> Message:
-    """Render what a claim is to send; `limits` hold instead of the provider's."""
+    """Render what a claim is to send, by what the provider says, or the sender."""
     suppressed = NONE_SUPPRESSED if claim.members else claim.suppressed
     since, resolved = suppressed.since, claim.resolves
     circumstances = Circumstances(
@@ -182,7 +184,23 @@ def message_for(
     )
     overrides = overrides_for(provider, settings)
     alert = alert_of(claim)
-    return render(provider, alert, circumstances, overrides=overrides, limits=limits)
+    return render(
+        provider, alert, circumstances, overrides=overrides, **own_forms(sender)
+    )
+
+
+def own_forms(sender: Sender | None) -> dict[str, Any]:
+    """Return what a sender says of messages, where it says something."""
+    if sender is None or isinstance(sender, Provider):
+        return {}
+    names = ("limits", "templates")
+    return {name: getattr(sender, name) for name in names if hasattr(sender, name)}
+
+
+def key_of(alert: Alert) -> str:
+    """Return what is the same for an alert, its repetitions and its resolution."""
+    known = alert.id if alert.kind == "digest" else throttle_key(alert)
+    return hashlib.blake2b(known.encode(), digest_size=16).hexdigest()
 
 
 def alert_of(claim: Claim) -> Alert:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import (  # noqa: TC003 - for typing.get_type_hints of a provider
     Callable,
+    Iterator,
     Mapping,
     Sequence,
 )
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from urllib.parse import urlsplit
 
 import attrs
 from attrs.validators import in_
 
-from tocsin._errors import printed
+from tocsin._errors import Ambiguous, RetryLater, printed
 
 if TYPE_CHECKING:
     from tocsin._alert import Alert
@@ -39,6 +42,9 @@ class Limits:
         return len(text)
 
 
+_NOT_IN_LINKS = set(' "<>\\^`{|}')  # RFC 3986, appendix A
+
+
 @attrs.frozen(kw_only=True)
 class Message:
     """An alert rendered for one channel.
@@ -63,6 +69,17 @@ class Message:
     context: tuple[tuple[str, str], ...] = ()
     """Names and values of where and when: level, project, run, host, time, …"""
     attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def link(self) -> str:
+        """The alert's link, where it is a web address; else ``""``."""
+        url = self.alert.url
+        if not url.startswith(("https://", "http://")) or set(url) & _NOT_IN_LINKS:
+            return ""
+        try:
+            return url if urlsplit(url).hostname else ""
+        except ValueError:
+            return ""
 
     def record(self) -> dict[str, Any]:
         """Return what it tells, as what JSON can hold: for services that programs read."""
@@ -108,6 +125,22 @@ class Delivery:
     resolves: Earlier | None = None
     """The message that this one says is over, where that stands alone: mark it as such, if
     the service can edit, and reply to it."""
+    key: str = ""
+    """The same for an alert, for what repeats it, and for its resolution, in every process:
+    32 hexadecimal digits, what a vendor's incident key is made of. A message that tells of
+    several alerts has one of its own."""
+
+    @contextlib.contextmanager
+    def keeping(self, state: Mapping[str, object]) -> Iterator[None]:
+        """Let a failure that another attempt follows carry what `state` holds by then.
+
+        For an attempt of several requests: what was done is not done again.
+        """
+        try:
+            yield
+        except (RetryLater, Ambiguous) as failure:
+            failure.state = {**state, **(failure.state or {})}
+            raise
 
 
 @attrs.frozen(kw_only=True)
@@ -147,8 +180,8 @@ class Choice:
 class Sender(Protocol):
     """One connection to the service, used by one thread at a time.
 
-    One that has `limits` of its own is given messages of those sizes, not of the
-    provider's: for a service that says how much it takes.
+    One that has `limits` or `templates` of its own is given messages by those, and not by the
+    provider's: for a service that says how much it takes, and a channel with its own form.
     """
 
     def deliver(self, message: Message, delivery: Delivery) -> Receipt:
@@ -188,6 +221,8 @@ class Provider:
     templates: ClassVar[Mapping[str, str]] = {}
     """Part -> the template's file name, in the folder ``templates`` of the top package
     that defines the class. `limits` hold for the parts named ``title`` and ``text``."""
+    attaches: ClassVar[bool] = True
+    """Whether it sends attachments. Where it does not, the message says which there were."""
     escape: ClassVar[Callable[[str], str]] = staticmethod(str)
     """What makes text inert in the channel's markup. It is applied to every value that a
     template prints; a template called ``*.html`` is escaped as HTML instead."""

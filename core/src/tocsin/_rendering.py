@@ -41,6 +41,7 @@ class Circumstances:
     """When the alert was raised that this one says is over."""
 
 
+_NAMED = 5  # attachments that are left out, by name
 _REASON = 200  # characters of why a template failed
 
 
@@ -55,31 +56,41 @@ def render(
     *,
     overrides: str = "",
     limits: Limits | None = None,
+    templates: Mapping[str, str] | None = None,
 ) -> Message:
     """Render the alert for a channel of this provider. It never fails.
 
     `overrides` is a folder; a file in it replaces the provider's template of that name.
-    `limits` hold instead of the provider's.
+    `limits` and `templates` hold instead of the provider's.
     """
     limits = limits or provider.limits
+    templates = provider.templates if templates is None else templates
     alert = attrs.evolve(
         _cleaned(alert), created_at=alert.created_at or circumstances.now
     )
-    message = _plain(alert, _notes(alert, circumstances), limits, provider.escape)
-    if not provider.templates:
+    notes = _notes(alert, circumstances)
+    if alert.attachments and not provider.attaches:
+        notes = (*notes, _left_out(alert))
+        alert = attrs.evolve(alert, attachments=())
+    message = _plain(alert, notes, limits, provider.escape)
+    if not templates:
         return message
     try:
-        parts = _parts(provider, message, overrides, limits)
+        parts = _parts(provider, message, overrides, limits, templates)
     except Exception as error:  # noqa: BLE001 - a template runs anyone's code
         note = f"A template failed ({_reason(error)}), so this is the plain form."
-        return _plain(alert, (*message.notes, note), limits, provider.escape)
+        return _plain(alert, (*notes, note), limits, provider.escape)
     return attrs.evolve(message, parts=parts)
 
 
 def load_templates(provider: type[Provider], overrides: str) -> None:
-    """Import what rendering for this provider needs, before the first message."""
-    if provider.templates:
-        _environment(provider.__module__.partition(".")[0], overrides, provider.escape)
+    """Import what rendering by templates needs, before the first message."""
+    _environment(_package(provider), overrides, provider.escape)
+
+
+def _package(provider: type[Provider]) -> str:
+    """Return the package that has templates; "" where only the operator has some."""
+    return provider.__module__.partition(".")[0] if provider.templates else ""
 
 
 def _cleaned(alert: Alert) -> Alert:
@@ -130,6 +141,12 @@ def _notes(alert: Alert, circumstances: Circumstances) -> tuple[str, ...]:
     if circumstances.note:
         notes.append(clean_line(circumstances.note))
     return tuple(notes)
+
+
+def _left_out(alert: Alert) -> str:
+    names = [item.name for item in alert.attachments if isinstance(item, Attachment)]
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"Not attached: {', '.join(names[:_NAMED])}{more}."
 
 
 def _context(alert: Alert) -> tuple[tuple[str, str], ...]:
@@ -214,10 +231,13 @@ def _fitted(
 
 
 def _parts(
-    provider: type[Provider], message: Message, overrides: str, limits: Limits
+    provider: type[Provider],
+    message: Message,
+    overrides: str,
+    limits: Limits,
+    templates: Mapping[str, str],
 ) -> dict[str, str]:
-    package = provider.__module__.partition(".")[0]
-    environment = _environment(package, overrides, provider.escape)
+    environment = _environment(_package(provider), overrides, provider.escape)
     values = {
         "alert": message.alert,
         "title": message.alert.title,
@@ -233,7 +253,7 @@ def _parts(
     }
     return {
         part: _render_part(environment.get_template(name), part, values, limits)
-        for part, name in provider.templates.items()
+        for part, name in templates.items()
     }
 
 
@@ -291,9 +311,11 @@ def _environment(
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader(package)]
+    loaders: list[jinja2.BaseLoader] = []
     if overrides:
-        loaders.insert(0, jinja2.FileSystemLoader(overrides))
+        loaders.append(jinja2.FileSystemLoader(overrides))
+    if package:
+        loaders.append(jinja2.PackageLoader(package))
     environment = ImmutableSandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,

@@ -41,7 +41,7 @@ from tocsin._secret import Secret
 from tocsin._text import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tocsin._transport import Lost, Reply
 
@@ -170,6 +170,16 @@ class Service:
     said: Sequence[str | int] = attrs.field(default=(), kw_only=True)
     """Where a JSON body has the service's own words, which go into the reason. Only where
     they do not repeat what was sent."""
+    success: Collection[int] = attrs.field(default=(), kw_only=True)
+    """The statuses that are a yes; empty: every 2xx."""
+    code: Sequence[str | int] = attrs.field(default=(), kw_only=True)
+    """Where a JSON body has the service's error code."""
+    codes: Mapping[Any, tuple[type[DeliveryError], str]] = attrs.field(
+        factory=dict, kw_only=True
+    )
+    """Code -> the error and the remedy, whatever the status."""
+    after: Sequence[str | int] = attrs.field(default=(), kw_only=True)
+    """Where a JSON body says how many seconds to wait; else ``Retry-After`` does."""
     judge: Callable[[Answer], DeliveryError | None] = attrs.field(
         default=_no_verdict, kw_only=True
     )
@@ -266,23 +276,35 @@ class Service:
             )
 
     def failure(self, answer: Answer, words: str = "") -> DeliveryError | None:
-        """Judge an answer by its status; `words` are the service's own, if they are known."""
+        """Judge an answer by its code and its status; None: it is a yes.
+
+        `words` are the service's own, if they are known.
+        """
         status = answer.status
-        if 200 <= status < 300 and status not in self.verdicts:  # noqa: PLR2004 - success
-            return None
-        remedy = self.remedies.get(status, "")
+        code = answer.at(*self.code) if self.code else None
+        kind, remedy = None, self.remedies.get(status, "")
+        if isinstance(code, str | int) and code in self.codes:
+            kind, remedy = self.codes[code]
+        elif status not in self.verdicts and 200 <= status < 300:  # noqa: PLR2004 - success
+            is_yes = not self.success or status in self.success
+            return None if is_yes else answer.unlike()
+        kind = kind or self.verdicts.get(status) or _kind(status)
         words = words or self._words(answer)
         reason = f"{self.name} answered HTTP {status}" + (f": {words}" if words else "")
-        kind = self.verdicts.get(status) or _kind(status)
         if kind is RetryLater:
-            after = retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
             if 300 <= status < 400:  # noqa: PLR2004 - a redirect
                 reason += ", a redirect, which is never followed"
                 remedy = remedy or f"check the address, and {_BETWEEN}"
-            return RetryLater(reason, after=after, remedy=remedy)
+            return RetryLater(reason, after=self._wish(answer), remedy=remedy)
         if issubclass(kind, Rejected):
-            return kind(reason, remedy=remedy or _ADDRESS)
+            remedy = remedy or _ADDRESS
         return kind(reason, remedy=remedy)
+
+    def _wish(self, answer: Answer) -> float | None:
+        found = answer.at(*self.after) if self.after else None
+        if isinstance(found, int | float) and 0 < found < math.inf:
+            return min(float(found), MAX_RETRY_AFTER)
+        return retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
 
     def _words(self, answer: Answer) -> str:
         words = answer.at(*self.said) if self.said else None

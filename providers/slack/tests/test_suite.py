@@ -47,9 +47,9 @@ class TestBot(SlackSuite):
         return {"token": self.secret, "channel": "C0ALERTS", "base_url": base_url}
 
     def answer(self, request):
-        return Reply(
-            json={"ok": True, "channel": "C0ALERTS", "ts": "1.2", "message": {}}
-        )
+        told = {"channel": "C0ALERTS", "ts": "1.2", "message": {}}
+        file = {"upload_url": f"{self.double.url}/upload", "file_id": "F1"}
+        return Reply(json={"ok": True, **told, **file})
 
     def is_message(self, request):
         return request.path.endswith("chat.postMessage")

@@ -5,7 +5,6 @@ from tocsin import (
     Alert,
     AlertLevel,
     Ambiguous,
-    Attachment,
     FromEnv,
     OutOfOrder,
     Secret,
@@ -88,14 +87,6 @@ def test_a_button_opens_the_link(teams, url, links):
     attempt(channel(teams), Alert("Disk", url=url))
 
     assert teams.cards[0].links == links
-
-
-def test_attachments_are_named_in_the_receipt(teams):
-    file = Attachment("loss.csv", b"1")
-
-    receipt = attempt(channel(teams), Alert("Disk", attachments=file))
-
-    assert receipt.note == "without its attachments: loss.csv"
 
 
 def test_a_workflow_that_is_turned_off(teams):

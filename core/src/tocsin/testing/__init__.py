@@ -7,12 +7,12 @@ What authors of providers and stores derive from needs the extra ``testing``:
 TYPE_CHECKING = False  # as in tocsin itself: these imports are for type checkers
 if TYPE_CHECKING:
     from tocsin.testing._alerts import Alerts
-    from tocsin.testing._attempts import attempt
+    from tocsin.testing._attempts import attempt, rendered
     from tocsin.testing._capture import capture
     from tocsin.testing._clock import Clock
     from tocsin.testing._double import Fault, File, HttpDouble, Received, Reply
     from tocsin.testing._http_suite import ProviderSuite
-    from tocsin.testing._local_suite import LocalProviderSuite
+    from tocsin.testing._local_suite import LocalProviderSuite, full_alert, outcome
     from tocsin.testing._records import Sent, Unsent
     from tocsin.testing._store_suite import StoreSuite
 
@@ -31,6 +31,9 @@ __all__ = [
     "Unsent",
     "attempt",
     "capture",
+    "full_alert",
+    "outcome",
+    "rendered",
 ]
 
 _HOMES = {
@@ -48,6 +51,9 @@ _HOMES = {
     "Unsent": "_records",
     "attempt": "_attempts",
     "capture": "_capture",
+    "full_alert": "_local_suite",
+    "outcome": "_local_suite",
+    "rendered": "_attempts",
 }
 """Where each name lives: it is imported when it is first asked for."""
 

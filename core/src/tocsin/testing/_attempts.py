@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from tocsin._attempt import key_of, own_forms
 from tocsin._errors import ConfigError
 from tocsin._provider import Delivery
 from tocsin._rendering import Circumstances, render
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from tocsin._alert import Alert
     from tocsin._errors import Problem
-    from tocsin._provider import Message, Provider, Receipt
+    from tocsin._provider import Message, Provider, Receipt, Sender
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 """When a test's alerts are raised."""
@@ -37,19 +38,27 @@ def attempt(
     """
     sender = provider.open()
     try:
-        message = rendered(provider, alert, suppressed=suppressed)
-        return sender.deliver(message, delivery or Delivery(id="d-1", channel="tests"))
+        delivery = delivery or Delivery(id="d-1", channel="tests")
+        delivery = attrs.evolve(delivery, key=delivery.key or key_of(alert))
+        message = rendered(provider, alert, suppressed=suppressed, sender=sender)
+        return sender.deliver(message, delivery)
     finally:
         if sender is not provider:
             sender.close()
 
 
-def rendered(provider: Provider, alert: Alert, *, suppressed: int = 0) -> Message:
-    """Render an alert as core does."""
+def rendered(
+    provider: Provider,
+    alert: Alert,
+    *,
+    suppressed: int = 0,
+    sender: Sender | None = None,
+) -> Message:
+    """Render an alert as core does, for a sender of the provider's."""
     if alert.created_at is None:
         alert = attrs.evolve(alert, created_at=NOW)
     circumstances = Circumstances(now=NOW, suppressed=suppressed)
-    return render(type(provider), alert, circumstances)
+    return render(type(provider), alert, circumstances, **own_forms(sender))
 
 
 def configured(provider: type[Provider], table: Mapping[str, object]) -> Provider:

@@ -27,6 +27,7 @@ from tocsin.testing._local_suite import LocalProviderSuite, advise, outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tocsin._provider import Limits
     from tocsin.testing._double import Received
 
 _SOON = 0.5  # seconds that an attempt has which meets a slow server
@@ -107,6 +108,8 @@ class ProviderSuite(LocalProviderSuite):
     malformed: ClassVar[Mapping[str, Reply]] = _MALFORMED
     """Answers with a good status that are not the service's yes. Empty for a service that
     says yes by the status alone."""
+    most_bytes: ClassVar[int | None] = None
+    """How large the body of a request may be."""
     is_secret_in_url: ClassVar[bool] = False
     """The service wants it there, as with webhooks."""
 
@@ -207,6 +210,16 @@ class ProviderSuite(LocalProviderSuite):
             made == 1,
             f"{when}: {made} requests for one attempt",
             "make each request once: Tocsin tries again, and waits, when it has to",
+        )
+
+    def _check_sizes(self, limits: Limits) -> None:
+        super()._check_sizes(limits)
+        size = len(self.messages()[-1].body)
+        advise(
+            self.most_bytes is None or size <= self.most_bytes,
+            f"a request has {size} bytes, and may have {self.most_bytes}",
+            "state limits for title and text that leave room for all that is around them, "
+            "and for what JSON makes of quotation marks; leave out what is too large",
         )
 
     # --- outcomes

@@ -19,14 +19,15 @@ import attrs
 import pytest
 
 from tocsin._alert import Alert, AlertLevel, Origin
+from tocsin._attachment import Attachment
 from tocsin._config import load
 from tocsin._errors import ConfigError, DeliveryError, PluginError, SecretUnavailable
 from tocsin._notifier import Notifier
-from tocsin._provider import Delivery, Limits, Provider, Receipt
+from tocsin._provider import Delivery, Earlier, Limits, Provider, Receipt
 from tocsin._routing import Subscription
 from tocsin._secret import Secret
 from tocsin._settings import Settings
-from tocsin.testing._attempts import NOW, attempt, configured
+from tocsin.testing._attempts import NOW, attempt, configured, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +78,7 @@ def advise(is_so: object, what: str, then: str) -> None:
 
 
 def outcome(provider: Provider, alert: Alert, **delivery: Any) -> Receipt | Exception:  # noqa: ANN401 - of Delivery
-    """Make one attempt; return what came of it."""
+    """Make one attempt; return what came of it. `delivery` is what a `Delivery` has."""
     known = {"id": "d-1", "channel": "tests", **delivery}
     try:
         return attempt(provider, alert, Delivery(**known))
@@ -323,6 +324,51 @@ class LocalProviderSuite:
                 "state the service's limits in Provider.limits, in its own unit, and send "
                 "message.title, message.body or message.text as they are; if you wrap "
                 "them, leave room for that in the limits",
+            )
+
+    def test_everything_is_large(self) -> None:
+        """Whatever is too long in an alert, together, is cut to what the service takes."""
+        long = '"\\<&*é🚨\n' * 2_000
+        self.send(
+            Alert(
+                "t" + " ".join(long.split()),
+                long,
+                AlertLevel.ERROR,
+                fields={f"{n}{long[:300]}": long for n in range(40)},
+                tags=[f"{n}{long[:300]}" for n in range(40)],
+                url="https://example.com/" + "x" * 5_000,
+                attachments=[
+                    Attachment(f"{n}{long[:90]}.txt", b"1") for n in range(12)
+                ],
+                origin=Origin(user=long, project=long, run_name=long, host=long),
+            )
+        )
+
+        self._check_sizes(self.provider.limits)
+
+    @pytest.mark.parametrize(
+        "url", ["javascript:alert(1)", "data:text/html,x", "a b", "https://[", "\r\nx"]
+    )
+    def test_a_link_that_is_none(self, url: str) -> None:
+        """What is no web address does not keep the alert from being delivered."""
+        self.send(Alert("Disk full", url=url))
+
+    def test_it_is_over(self) -> None:
+        """A resolution is delivered: of a message of its own, of a foreign one, of none."""
+        alert = full_alert()
+        receipt = self.send(alert)
+        over = attrs.evolve(
+            alert, title="Resolved: Loss is NaN", kind="resolved", id="a2"
+        )
+        earlier = rendered(self.make(), alert)
+        for one in (receipt, Receipt(reference="not of this service/../é"), None):
+            resolves = None if one is None else Earlier(message=earlier, receipt=one)
+            result = outcome(self.make(), over, id="d-2", resolves=resolves)
+            advise(
+                isinstance(result, Receipt),
+                f"a resolution of what got {one!r} gave {result!r}",
+                "look at delivery.resolves only where its receipt is one of yours, and say "
+                "that it is over in a message of its own where it cannot be marked",
             )
 
     def test_markup_is_inert(self) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tocsin import OutOfOrder, Rejected, RetryLater, http
+from tocsin import OutOfOrder, Rejected, http
 
 if TYPE_CHECKING:
     from tocsin import DeliveryError
 
 # docs.discord.com/developers/topics/opcodes-and-status-codes#json
-_OUT_OF_ORDER = {
-    10003: "correct the channel's thread_id: there is no such thread",
-    160005: "unlock the thread, or configure another thread_id",
-    220001: "set the channel's thread_id: a forum has no place for a message outside of "
-    "a thread",
+_CODES = {
+    10003: (OutOfOrder, "correct the channel's thread_id: there is no such thread"),
+    160005: (OutOfOrder, "unlock the thread, or configure another thread_id"),
+    220001: (
+        OutOfOrder,
+        "set the channel's thread_id: a forum has no place for a message in no thread",
+    ),
 }
 _FORMS = {40005: "bare", 50035: "plain"}
 _NEW = (
@@ -35,14 +36,7 @@ class FormRefused(Rejected):
 def _judge(answer: http.Answer) -> DeliveryError | None:
     failure = answer.service.failure(answer)
     code = answer.at("code")
-    if isinstance(failure, RetryLater):
-        # docs.discord.com/developers/topics/rate-limits#exceeding-a-rate-limit; Cloudflare,
-        # before it, answers in HTML and with the header alone
-        wished = http.retry_after(str(answer.at("retry_after")), datetime.now(UTC))
-        failure.after = wished or failure.after
-    elif failure and code in _OUT_OF_ORDER:
-        return OutOfOrder(failure.reason, remedy=_OUT_OF_ORDER[code])
-    elif failure and (code in _FORMS or answer.status == 413):  # noqa: PLR2004 - too large
+    if failure and (code in _FORMS or answer.status == 413):  # noqa: PLR2004 - too large
         return FormRefused(failure.reason, _FORMS.get(code, "bare"))
     return failure
 
@@ -51,5 +45,10 @@ SERVICE = http.Service(
     "Discord",
     remedies={401: _NEW, 403: _NEW, 404: _NEW},
     said=["message"],
+    code=["code"],
+    codes=_CODES,
+    # docs.discord.com/developers/topics/rate-limits#exceeding-a-rate-limit; Cloudflare,
+    # before it, answers in HTML and with the header alone
+    after=["retry_after"],
     judge=_judge,
 )

@@ -6,7 +6,6 @@ points (github.com/discord/discord-api-docs/issues/1315).
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from tocsin import AlertLevel
@@ -25,7 +24,6 @@ FOOTER = 300  # of the 2,048 that a footer may have, so that fields have room
 URL = 2048  # as code 50035 says of a longer one
 SHORT = 30  # characters of a field that others may stand beside
 
-_ADDRESS = re.compile(r"https?://\S+")
 GREEN = 0x2EB886
 _TICK = "\N{WHITE HEAVY CHECK MARK}"
 _COLOURS = {
@@ -49,8 +47,8 @@ def embed(message: Message) -> dict[str, Any]:
     }
     if alert.created_at:
         laid_out["timestamp"] = alert.created_at.isoformat()
-    if _ADDRESS.fullmatch(alert.url) and len(alert.url) <= URL:
-        laid_out["url"] = alert.url
+    if message.link and len(message.link) <= URL:
+        laid_out["url"] = message.link
     return ticked(laid_out) if alert.kind == "resolved" else laid_out
 
 

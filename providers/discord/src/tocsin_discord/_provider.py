@@ -1,9 +1,7 @@
 # no `from __future__ import annotations`: the fields' types are read from the class
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -70,9 +68,9 @@ class Discord(Provider):
 
     def deliver(self, message: Message, delivery: Delivery) -> Receipt:
         """Mark what is over, and post: an edit notifies nobody."""
-        until = time.monotonic() + delivery.timeout
+        until = http.Deadline.after(delivery.timeout)
         state = dict(delivery.state)
-        with _keeping(state):
+        with delivery.keeping(state):
             if delivery.resolves and "marked" not in state:
                 state["marked"] = self._mark(delivery.resolves, message, until)
             return self._post(message, state, until)
@@ -97,21 +95,20 @@ class Discord(Provider):
         self,
         method: str,
         more: str,
-        until: float,
+        until: http.Deadline,
         **what: Any,  # noqa: ANN401 - of Service.request
     ) -> http.Answer:
         where = {"thread_id": self.thread_id} if self.thread_id else {}
-        left = max(0.0, until - time.monotonic())
         return SERVICE.request(
             method,
             self._url(more),
             params={"wait": "true", **where},
             headers=_HEADERS,
-            timeout=left,
+            timeout=until.left(),
             **what,
         )
 
-    def _mark(self, earlier: Earlier, message: Message, until: float) -> str:
+    def _mark(self, earlier: Earlier, message: Message, until: http.Deadline) -> str:
         """Edit the message that is over; return why that was refused, or nothing."""
         edited = {"embeds": [resolved(earlier.message, message.alert.created_at)]}
         try:
@@ -126,7 +123,7 @@ class Discord(Provider):
         return ""
 
     def _post(
-        self, message: Message, state: Mapping[str, object], until: float
+        self, message: Message, state: Mapping[str, object], until: http.Deadline
     ) -> Receipt:
         files = [] if "bare" in state else _fitting(message.attachments)
         is_plain = "plain" in state or not message.parts
@@ -180,13 +177,3 @@ def _form(payload: dict[str, Any], files: Sequence[Attachment]) -> dict[str, Any
         for n, item in enumerate(files)
     }
     return {"data": {"payload_json": json.dumps(payload)}, "files": parts}
-
-
-@contextmanager
-def _keeping(state: dict[str, object]) -> Iterator[None]:
-    """Let a failure that another attempt follows carry the state to it."""
-    try:
-        yield
-    except (RetryLater, Ambiguous) as failure:
-        failure.state = {**state, **(failure.state or {})}
-        raise

@@ -36,12 +36,6 @@ _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")  # of topics, and of messages
 _DISALLOWED = 40010  # a topic's name that ntfy keeps for itself: server/errors.go
 
 
-def _judge(answer: http.Answer) -> OutOfOrder | None:
-    if answer.at("code") != _DISALLOWED:
-        return None
-    return OutOfOrder("ntfy takes no topic of this name", remedy="choose another topic")
-
-
 _SERVICE = http.Service(
     "ntfy",
     remedies={
@@ -51,7 +45,8 @@ _SERVICE = http.Service(
         413: "let the server take messages of 4,096 bytes (message-size-limit)",
     },
     said=["error"],
-    judge=_judge,
+    code=["code"],
+    codes={_DISALLOWED: (OutOfOrder, "choose another topic: ntfy keeps this name")},
 )
 
 
@@ -77,6 +72,7 @@ class Ntfy(Provider):
     )
 
     name: ClassVar[str] = "ntfy"
+    attaches: ClassVar[bool] = False
     # A message may have 4,096 bytes: docs.ntfy.sh/publish/#limitations. As JSON it may have
     # twice that with all around it (server.go, transformBodyJSON), and a quotation mark is
     # two bytes there. A title has no limit of its own; phones show a line or two.
@@ -90,12 +86,7 @@ class Ntfy(Provider):
             headers=self._headers(),
             timeout=delivery.timeout,
         )
-        left = ", ".join(attachment.name for attachment in message.attachments)
-        return Receipt(
-            reference=answer.text_at("id"),
-            place=self.topic,
-            note=f"without its attachments: {left}" if left else "",
-        )
+        return Receipt(reference=answer.text_at("id"), place=self.topic)
 
     def check(self, timeout: float) -> str:
         """Ask who the token is, or else whether the server is well."""
@@ -124,16 +115,12 @@ def _post(message: Message, delivery: Delivery) -> dict[str, Any]:
         "priority": _PRIORITIES[alert.level],
         "tags": _OVER if over else _SIGNS[alert.level],
     }
-    if alert.url.startswith(("https://", "http://")) and _is_short(alert.url):
-        post["click"] = alert.url
+    if message.link and len(message.link.encode()) <= _LINK:
+        post["click"] = message.link
     earlier = delivery.resolves.receipt.reference if delivery.resolves else ""
     if _ID.fullmatch(earlier):  # it takes the place of the message that it says is over
         post["sequence_id"] = earlier  # docs.ntfy.sh/publish/#updating-notifications
     return post
-
-
-def _is_short(url: str) -> bool:
-    return len(url.encode()) <= _LINK
 
 
 @hookimpl

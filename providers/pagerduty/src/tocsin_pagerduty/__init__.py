@@ -1,14 +1,11 @@
 """PagerDuty for Tocsin: incidents that open, repeat and resolve."""
 
-import hashlib
 import json
-import re
 from typing import Any, ClassVar, Literal
 
 import attrs
 
 from tocsin import (
-    Alert,
     AlertLevel,
     Delivery,
     Limits,
@@ -25,7 +22,6 @@ from tocsin import (
 __all__ = ["PagerDuty", "tocsin_register"]
 
 _SEVERITIES = {AlertLevel.INFO: "info", AlertLevel.WARN: "warning"}
-_KEY = re.compile(r"tocsin-[0-9a-f]{64}")
 _LINK = 2000  # characters; a longer one is in the details alone
 _FIELDS = 100_000  # bytes of JSON; more of them are in the message alone, and cut
 _APART = "it was told together with others, whose incident stays open"
@@ -74,6 +70,7 @@ class PagerDuty(Provider):
     )
 
     name: ClassVar[str] = "pagerduty"
+    attaches: ClassVar[bool] = False
     # A summary may have 1,024 characters, an event 512 KB:
     # developer.pagerduty.com/docs/events-api-v2/trigger-events and …/overview#size-limits.
     # A character is four bytes at most.
@@ -86,16 +83,14 @@ class PagerDuty(Provider):
             f"{self.url.rstrip('/')}/v2/enqueue",
             json={
                 "routing_key": self.routing_key.reveal(),
-                "dedup_key": _dedup_key(message.alert, delivery),
+                "dedup_key": f"tocsin-{delivery.key}",
                 **(_RESOLVE if is_over else self._trigger(message)),
             },
             timeout=delivery.timeout,
         )
-        left = ", ".join(attachment.name for attachment in message.attachments)
-        note = f"without its attachments: {left}" if left and not is_over else ""
         return Receipt(
             reference=answer.text_at("dedup_key"),
-            note=_APART if is_over and not delivery.resolves else note,
+            note=_APART if is_over and not delivery.resolves else "",
         )
 
     def check(self, timeout: float) -> str:
@@ -121,8 +116,8 @@ class PagerDuty(Provider):
                 "custom_details": _details(message),
             },
         }
-        if alert.url.startswith(("https://", "http://")) and len(alert.url) <= _LINK:
-            event["links"] = [{"href": alert.url, "text": "Read on"}]
+        if message.link and len(message.link) <= _LINK:
+            event["links"] = [{"href": message.link, "text": "Read on"}]
         return event
 
 
@@ -136,19 +131,6 @@ def _details(message: Message) -> dict[str, Any]:
         "message": message.body,
         **({"fields": fields} if fields and is_small else {}),
     }
-
-
-def _dedup_key(alert: Alert, delivery: Delivery) -> str:
-    """Return what all alerts of one kind share, as the throttle has it, with what resolves
-    them.
-    """  # noqa: D205 - one sentence
-    earlier = delivery.resolves.receipt.reference if delivery.resolves else ""
-    if _KEY.fullmatch(earlier):
-        return earlier
-    origin = alert.origin
-    words = [origin.user, origin.team, origin.project, origin.job or origin.run]
-    words += [alert.id if alert.kind == "digest" else alert.key or alert.title]
-    return f"tocsin-{hashlib.sha256(json.dumps(words).encode()).hexdigest()}"
 
 
 @hookimpl

@@ -6,7 +6,6 @@ import attrs
 
 from tocsin import (
     AlertLevel,
-    Ambiguous,
     Delivery,
     DeliveryError,
     Limits,
@@ -29,35 +28,26 @@ _STYLES = {
     AlertLevel.ERROR: "attention",
 }
 _LINK = 2000  # characters; a longer one is in the text alone
-_STARTED = 202
 _ANEW = "turn the workflow on, or make it anew, and put its address where url refers to"
 # Power Automate says these of each message that goes there, with 400 as seen by many. Its
 # own page has only what happens in a run: learn.microsoft.com/power-automate/error-reference
-_CLOSED = {"WorkflowTriggerIsNotEnabled", "WorkflowNotFound", "WorkflowDisabled"}
-_OWN_FORM = "TriggerInputSchemaMismatch"
+_CODES = {
+    "WorkflowTriggerIsNotEnabled": (OutOfOrder, _ANEW),
+    "WorkflowNotFound": (OutOfOrder, _ANEW),
+    "WorkflowDisabled": (OutOfOrder, _ANEW),
+    "TriggerInputSchemaMismatch": (
+        OutOfOrder,
+        "leave the schema of the workflow's trigger empty",
+    ),
+}
 
 
 def _judge(answer: http.Answer) -> DeliveryError | None:
-    """Tell a workflow that is turned off, or deleted: it is 400. Success is 202, no body."""
-    code, failure = answer.at("error", "code"), answer.service.failure(answer)
-    if failure is None:
-        return None if answer.status == _STARTED else _unlike(answer)
-    if code in _CLOSED:
-        return OutOfOrder(failure.reason, remedy=_ANEW)
-    if code == _OWN_FORM:
-        return OutOfOrder(
-            failure.reason, remedy="leave the schema of the workflow's trigger empty"
-        )
-    return None
-
-
-def _unlike(answer: http.Answer) -> Ambiguous:
-    """Return the error of what may be a sign-in page, or a flow that answers for itself."""
-    error = answer.unlike()
-    return Ambiguous(
-        error.reason,
-        remedy=f"{error.remedy}; a flow of your own must have no Response action",
-    )
+    """Tell what may be a sign-in page, or a flow that answers for itself."""
+    failure = answer.service.failure(answer)
+    if failure is not None and answer.status < 300:  # noqa: PLR2004 - a yes to something else
+        failure.remedy += "; a flow of your own must have no Response action"
+    return failure
 
 
 _SERVICE = http.Service(
@@ -68,7 +58,10 @@ _SERVICE = http.Service(
         404: _ANEW,
         410: _ANEW,
     },
+    success=[202],  # started, without a body
     said=["error", "code"],
+    code=["error", "code"],
+    codes=_CODES,
     judge=_judge,
 )
 
@@ -85,6 +78,7 @@ class Teams(Provider):
     )
 
     name: ClassVar[str] = "teams"
+    attaches: ClassVar[bool] = False
     # A message may have about 28 KB with all around it: learn.microsoft.com/connectors/teams
     # (known issues and limitations). In which encoding is not said; 20 KB of ASCII were
     # refused (github.com/atc0005/go-teams-notify/issues/59). A UTF-16 unit is three bytes
@@ -97,8 +91,7 @@ class Teams(Provider):
     def deliver(self, message: Message, delivery: Delivery) -> Receipt:
         """Start the workflow with a card."""
         _SERVICE.post(self.url.reveal(), json=_post(message), timeout=delivery.timeout)
-        left = ", ".join(attachment.name for attachment in message.attachments)
-        return Receipt(note=f"without its attachments: {left}" if left else "")
+        return Receipt()
 
     def check(self, timeout: float) -> str:
         """See whether the host answers: to ask the workflow would start it."""
@@ -120,7 +113,7 @@ def _post(message: Message) -> dict[str, Any]:
             },
             _inert(message.body),
         ],
-        "actions": _actions(message.alert.url),
+        "actions": _actions(message.link),
     }
     kind = "application/vnd.microsoft.card.adaptive"
     return {
@@ -147,7 +140,7 @@ def _style(message: Message) -> str:
 
 
 def _actions(url: str) -> list[dict[str, str]]:
-    if not url.startswith(("https://", "http://")) or len(url) > _LINK:
+    if not url or len(url) > _LINK:
         return []
     return [{"type": "Action.OpenUrl", "title": "Read on", "url": url}]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tocsin import OutOfOrder, Rejected, RetryLater, http
+from tocsin import OutOfOrder, Rejected, http
 
 if TYPE_CHECKING:
     from tocsin import DeliveryError
@@ -31,12 +30,9 @@ def _judge(answer: http.Answer) -> DeliveryError | None:
     failure = answer.service.failure(answer)
     # core.telegram.org/bots/api#responseparameters
     moved = answer.at("parameters", "migrate_to_chat_id")
-    if isinstance(failure, RetryLater):
-        wished = str(answer.at("parameters", "retry_after"))
-        failure.after = http.retry_after(wished, datetime.now(UTC)) or failure.after
-    elif isinstance(failure, Rejected) and isinstance(moved, int):
+    if isinstance(failure, Rejected) and isinstance(moved, int):
         return OutOfOrder(failure.reason, remedy=f'set chat_id = "{moved}"')
-    elif isinstance(failure, Rejected):
+    if isinstance(failure, Rejected):
         said = str(answer.at("description")).lower()
         for words, remedy in _OUT_OF_ORDER.items():
             if words in said:
@@ -53,5 +49,6 @@ SERVICE = http.Service(
         404: _TOKEN,
     },
     said=["description"],
+    after=["parameters", "retry_after"],
     judge=_judge,
 )

@@ -2,9 +2,7 @@
 import html
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -84,8 +82,8 @@ class Telegram(Provider):
     def deliver(self, message: Message, delivery: Delivery) -> Receipt:
         """Mark what is over, say it, and send the files: each once, over all attempts."""
         state: dict[str, Any] = {"notes": [], "files": 0, **delivery.state}
-        bound = _Chat(self, time.monotonic() + delivery.timeout, state)
-        with bound.keeping():
+        bound = _Chat(self, http.Deadline.after(delivery.timeout), state)
+        with delivery.keeping(state):
             if delivery.resolves and "marked" not in state:
                 bound.mark(message, delivery)
             if "message" not in state:
@@ -100,7 +98,7 @@ class Telegram(Provider):
 
     def check(self, timeout: float) -> str:
         """Ask Telegram who the bot is, and about the chat."""
-        bound = _Chat(self, time.monotonic() + timeout)
+        bound = _Chat(self, http.Deadline.after(timeout))
         bot = bound.call("getMe").text_at("result", "username")
         chat = bound.call("getChat")
         # a private chat has no title
@@ -115,7 +113,7 @@ class _Chat:
     """The chat, for the time of one attempt."""
 
     settings: Telegram
-    until: float
+    until: http.Deadline
     state: dict[str, Any] = attrs.field(factory=dict)
 
     def call(
@@ -133,7 +131,7 @@ class _Chat:
                 k: v if isinstance(v, str) else json.dumps(v) for k, v in sent.items()
             },
             files=files,
-            timeout=max(0.0, self.until - time.monotonic()),
+            timeout=self.until.left(),
         )
 
     def send(
@@ -156,15 +154,6 @@ class _Chat:
             }
         return self.call(method, fields, files).text_at("result", "message_id")
 
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
-        """Let a failure that another attempt follows carry the state to it."""
-        try:
-            yield
-        except (RetryLater, Ambiguous) as failure:
-            failure.state = dict(self.state)
-            raise
-
     def mark(self, message: Message, delivery: Delivery) -> None:
         """Edit the message that is over; one that cannot be edited is noted."""
         assert delivery.resolves
@@ -172,6 +161,8 @@ class _Chat:
         shown = _shown(delivery.resolves.message)
         fields = _text(f"{_TICK} Resolved {when}\n\n{shown}")
         number = delivery.resolves.receipt.reference
+        if not number.isdecimal():  # of another service that the channel had before
+            return
         try:
             self.call("editMessageText", {"message_id": number, **fields})
         except Rejected as refusal:

@@ -93,41 +93,13 @@ class Webhook(Provider):
         if not self.allow_private:
             http.confidential(self, attrs.fields(Webhook).url, self.url)
 
+    def open(self) -> "WebhookSender":
+        """Return a sender, which has the channel's own template."""
+        return WebhookSender(self)
+
     @property
-    def templates_of_channel(self) -> dict[str, str]:
-        """The template of the body, if there is one."""
-        return {"body": self.template} if self.template else {}
-
-    def deliver(self, message: Message, delivery: Delivery) -> Receipt:
-        """Post the alert, signed anew."""
-        body = self._body(message, delivery)
-        headers = {
-            "Content-Type": "application/json",
-            **dict(line.split(":", 1) for line in self.headers),
-            **signed(body, delivery.id, [self.secret, self.previous_secret]),
-        }
-        headers = {name: value.strip() for name, value in headers.items()}
-        if self.access_token:
-            headers["Authorization"] = f"Bearer {self.access_token.reveal()}"
-        if self.wandb_secret:
-            headers["X-Wandb-Signature"] = wandb.signature(body, self.wandb_secret)
-        answer = self._service().post(
-            self.url.reveal(),
-            data=body,
-            headers=headers,
-            timeout=delivery.timeout,
-            allows_private=self.allow_private,
-        )
-        return Receipt(reference=answer.headers.get("x-request-id", ""))
-
-    def _body(self, message: Message, delivery: Delivery) -> bytes:
-        if "body" in message.parts:
-            return message.parts["body"].encode()
-        if self.wandb_payload:
-            return wandb.filled(self.wandb_payload, message).encode()
-        return payload(message, delivery)
-
-    def _service(self) -> http.Service:
+    def service(self) -> http.Service:
+        """Who is spoken to."""
         return attrs.evolve(_SERVICE, allows_clear_text=self.allow_private)
 
     def check(self, timeout: float) -> str:
@@ -137,6 +109,47 @@ class Webhook(Provider):
             DeliveryError: It cannot be reached, or may not be.
 
         """
-        return self._service().reach(
+        return self.service.reach(
             self.url.reveal(), timeout=timeout, allows_private=self.allow_private
         )
+
+
+class WebhookSender:
+    """Posts alerts; the connections are kept by all together."""
+
+    def __init__(self, settings: Webhook) -> None:
+        self._settings = settings
+        self.templates = {"body": settings.template} if settings.template else {}
+
+    def deliver(self, message: Message, delivery: Delivery) -> Receipt:
+        """Post the alert, signed anew."""
+        settings, body = self._settings, self._body(message, delivery)
+        secrets = [settings.secret, settings.previous_secret]
+        headers = {
+            "Content-Type": "application/json",
+            **dict(line.split(":", 1) for line in settings.headers),
+            **signed(body, delivery.id, secrets),
+        }
+        headers = {name: value.strip() for name, value in headers.items()}
+        if settings.access_token:
+            headers["Authorization"] = f"Bearer {settings.access_token.reveal()}"
+        if settings.wandb_secret:
+            headers["X-Wandb-Signature"] = wandb.signature(body, settings.wandb_secret)
+        answer = settings.service.post(
+            settings.url.reveal(),
+            data=body,
+            headers=headers,
+            timeout=delivery.timeout,
+            allows_private=settings.allow_private,
+        )
+        return Receipt(reference=answer.headers.get("x-request-id", ""))
+
+    def _body(self, message: Message, delivery: Delivery) -> bytes:
+        if "body" in message.parts:
+            return message.parts["body"].encode()
+        if self._settings.wandb_payload:
+            return wandb.filled(self._settings.wandb_payload, message).encode()
+        return payload(message, delivery)
+
+    def close(self) -> None:
+        """Do nothing."""
