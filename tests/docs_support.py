@@ -339,7 +339,8 @@ class Session:
 
     def _install(self, command: str) -> None:
         """Put a project that the page has written on the path, as pip would."""
-        folder = self.home / command.rpartition(" ")[2]
+        word = command.rpartition(" ")[2].strip("'")
+        folder = self.home / word.partition("[")[0]
         if not (folder / "pyproject.toml").is_file():
             return
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]

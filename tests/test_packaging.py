@@ -18,12 +18,12 @@ from tocsin import Limits, Provider, Receipt, RetryLater, Secret, hookimpl
 
 
 @attrs.frozen
-class Ntfy(Provider):
+class Pager(Provider):
     topic: str
     base_url: str
     token: Secret = Secret("")
 
-    name = "ntfy"
+    name = "pager"
     limits = Limits(text=4096, unit="bytes")
 
     def deliver(self, message, delivery):
@@ -41,7 +41,7 @@ class Ntfy(Provider):
 
 @hookimpl
 def tocsin_register(registrar):
-    registrar.provider(Ntfy)
+    registrar.provider(Pager)
 """
 
 SERVER = """
@@ -151,7 +151,7 @@ def test_a_third_party_provider(with_slack, tmp_path):
     """Thirty lines that know `tocsin` alone are a provider."""
     assert len(THIRD_PARTY.strip().splitlines()) <= 36
     site = tmp_path / "site"
-    write_distribution(site, "acme_ntfy", THIRD_PARTY, entry="ntfy")
+    write_distribution(site, "acme_pager", THIRD_PARTY, entry="pager")
     server = subprocess.Popen(
         [with_slack, "-c", SERVER], stdout=subprocess.PIPE, text=True
     )
@@ -161,10 +161,10 @@ def test_a_third_party_provider(with_slack, tmp_path):
         [user]
         channels = ["phone"]
         [channels.phone]
-        provider = "ntfy"
+        provider = "pager"
         topic = "lab"
         base_url = "http://127.0.0.1:{port}"
-        token = {{ env = "NTFY_TOKEN" }}
+        token = {{ env = "PAGER_TOKEN" }}
         """
     )
     code = (
@@ -178,7 +178,7 @@ def test_a_third_party_provider(with_slack, tmp_path):
             with_slack,
             code,
             PYTHONPATH=str(site),
-            NTFY_TOKEN="t",
+            PAGER_TOKEN="t",
             TOCSIN_CONFIG=str(tmp_path / "tocsin.toml"),
             TOCSIN_STATE_DIR=str(tmp_path / "state"),
         )

@@ -15,6 +15,7 @@ from tocsin._cli._exits import TABLE, Exit
 from tocsin._cli._invocation import Group, Invocation, global_options
 from tocsin._cli._log import log
 from tocsin._cli._mistakes import Failure, Mistake, Mistakes
+from tocsin._cli._new import new
 from tocsin._cli._replay import replay
 from tocsin._cli._resolve import resolve
 from tocsin._cli._route import render, route
@@ -107,5 +108,6 @@ for _command in (
     drain,
     replay,
     doctor,
+    new,
 ):
     tocsin.add_command(_command)
