@@ -3,7 +3,7 @@ import html
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from tocsin import (
     AlertLevel,
     Ambiguous,
     Attachment,
+    Choice,
     Delivery,
     Limits,
     Message,
@@ -25,6 +26,7 @@ from tocsin import (
     http,
 )
 from tocsin_telegram._answers import SERVICE
+from tocsin_telegram._choices import choices
 
 # core.telegram.org/bots/api#sendphoto and #sendmessage, less what says that it is over
 PHOTO, TEXT = 10_000_000, 4000
@@ -46,11 +48,18 @@ class Telegram(Provider):
     """A Telegram chat, by a bot."""
 
     token: Secret = attrs.field(
-        metadata={"help": "The bot's token, as @BotFather gives it."}
+        metadata={
+            "help": "The bot's token, as @BotFather gives it.",
+            "example": "123456789:AA…",
+        }
     )
     chat_id: str = attrs.field(
         validator=attrs.validators.matches_re(r"-?\d+|@\w+"),
-        metadata={"help": "The chat's number, in quotes, or a public one's @name."},
+        metadata={
+            "help": "The chat's number, in quotes, or a public one's @name.",
+            "question": "The chat's number, or a public one's @name.",
+            "example": "-1001234567890",
+        },
     )
     message_thread_id: int = attrs.field(
         default=0,
@@ -59,7 +68,8 @@ class Telegram(Provider):
     threads: Literal["", "run"] = attrs.field(
         default="",
         metadata={
-            "help": 'With "run", a run\'s alerts after the first are replies to it.'
+            "help": 'With "run", a run\'s alerts after the first are replies to it.',
+            "ask": False,
         },
     )
     url: str = attrs.field(
@@ -73,6 +83,23 @@ class Telegram(Provider):
     limits: ClassVar[Limits] = _Parsed(text=TEXT, unit="utf16")
     templates: ClassVar[Mapping[str, str]] = {"text": "text.html"}
     escape: ClassVar[Callable[[str], str]] = staticmethod(html.escape)
+
+    @classmethod
+    def offers(
+        cls, setting: str, given: Mapping[str, object], timeout: float
+    ) -> Sequence[Choice]:
+        """Return the chats that the bot has heard of, the newest first.
+
+        Raises:
+            DeliveryError: The token is no good, or nobody has written to the bot.
+            SecretUnavailable: Its reference does not resolve.
+
+        """
+        token = given.get("token")
+        if setting != "chat_id" or not isinstance(token, Secret) or not token:
+            return ()
+        url = str(given.get("url", attrs.fields(cls).url.default))
+        return choices(token, url, timeout)
 
     def conversation(self, alert: Alert) -> str:
         """Return the alert's run and its project, when the chat keeps threads."""
