@@ -1,5 +1,5 @@
-"""One alert through every provider at once: from one configuration, in one process, with the
-SQLite file, to a double of each service."""
+"""What holds for every provider: one alert through all of them at once, from one configuration,
+in one process, with the SQLite file, to a double of each service; and `tocsin connect`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import contextlib
 import html
 import json
 import logging
+import os
 import re
+import subprocess
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ from support import ROOT
 
 import tocsin
 from tocsin import Alert, Attachment, Status
+from tocsin._cli._connect_questions import all_questions, questions
+from tocsin._plugins import load
 from tocsin.testing import HttpDouble, Reply
 from tocsin_apprise._service import Service
 from tocsin_discord.testing import DiscordDouble
@@ -73,6 +77,22 @@ if os.path.exists({fault!r}):
 file = os.open({record!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 os.write(file, json.dumps(sys.argv[1:]).encode() + b"\\n")
 """
+
+
+ASKED = {
+    "apprise": ["url"],
+    "desktop": [],
+    "discord": ["webhook_url"],
+    "email": ["to", "sender", "host", "username", "password"],
+    "file": ["path"],
+    "ntfy": ["topic", "token"],
+    "pagerduty": ["routing_key"],
+    "slack": ["token", "channel"],
+    "teams": ["url"],
+    "telegram": ["token", "chat_id"],
+    "webhook": ["url", "secret"],
+}
+"""What ``tocsin connect`` asks for, by provider."""
 
 
 class Clock:
@@ -426,3 +446,57 @@ def test_all_of_them_fail_at_first(services, notifier, clock, caplog):
         (read,) = there.read()
         assert TITLE in read, name
     assert secrets_in("\n".join([caplog.text, repr(tried), repr(records)])) == []
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_connect_asks_for_what_is_needed(name):
+    """And has an example where a name does not say what is meant."""
+    provider = load(name)
+    asked = questions(provider, next(iter(provider.ways), ""))
+
+    assert [question.setting for question in asked] == ASKED[name]
+    named = {"token", "username", "password"}
+    assert [q.setting for q in asked if not (q.example or q.setting in named)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ASKED)
+def test_connect(*, name, services, place):
+    """Without a terminal: it is checked, written and tried out, and the secrets are kept."""
+    secret, *more = [
+        q.setting for q in all_questions(load(name)).values() if q.is_secret
+    ] or [""]
+    table = services[name].table
+    values = {key: str(value) for key, value in table.items()}
+    values |= {"to": "ada@example.org"} if "to" in values else {}
+    values |= {key: f"env:CHANNEL_{key}" for key in more if key in values}
+    values |= {secret: "-"} if secret else {}
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tocsin",
+            "connect",
+            name,
+            *(w for item in values.items() for w in ("--set", "=".join(item))),
+        ],
+        env={
+            **place.environment,
+            **{f"CHANNEL_{key}": str(table[key]) for key in more if key in values},
+            "PATH": os.environ["PATH"],
+            "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere",
+        },
+        cwd=place.path,
+        input=str(table.get(secret, "")),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(services[name].read()) == 1
+    written = (place.path / "tocsin.toml").read_text()
+    assert f"[channels.{name}]" in written
+    assert secrets_in(written + done.stdout + done.stderr) == []
