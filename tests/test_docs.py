@@ -308,6 +308,29 @@ def test_every_provider():
     )
 
 
+def test_what_each_provider_can_do():
+    """The page's tables have a row for each provider, with the limits of its class."""
+    from tocsin._plugins import load as load_provider
+
+    found = tables("reference/providers.md")
+    those = [rows for heading, rows in found if heading == "What each can do"]
+    named = [[row["provider"].strip("`") for row in rows] for rows in those]
+    assert len(those) > 1
+    assert [sorted(names) for names in named] == [PROVIDERS] * len(those)
+    assert all(names == named[0] for names in named)
+
+    def shown(limit):
+        return NOTHING if limit is None else f"{limit:,}"
+
+    for row, name in zip(those[0], named[0], strict=True):
+        limits = load_provider(name).limits
+        assert (row["title"], row["text"], row["unit"]) == (
+            shown(limits.title),
+            shown(limits.text),
+            f"`{limits.unit}`",
+        ), name
+
+
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_every_setting_of_a_provider(name):
     from tocsin._plugins import load as load_provider

@@ -53,16 +53,6 @@ def test_the_type_that_a_service_colours_by(double, sender, deliver, alert, type
     assert double.payloads[0]["type"] == type_
 
 
-def test_a_text_is_sent_as_it_is(double, sender, deliver):
-    """No escape, markup or emoji's name in it is read."""
-    text = r"a\nb <b>&amp;</b> *x* :smile: ${HOME} \u0041"
-
-    deliver(sender(), text, text)
-
-    assert double.payloads[0]["title"] == text
-    assert double.payloads[0]["message"].startswith(text)
-
-
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [

@@ -32,7 +32,8 @@ class Apprise(Provider):
     url: Secret = attrs.field(
         validator=_url,
         metadata={
-            "help": "The Apprise URL of one service: appriseit.com/services lists them."
+            "help": "The Apprise URL of one service: appriseit.com/services lists them.",
+            "example": "ntfy://host/topic",
         },
     )
 

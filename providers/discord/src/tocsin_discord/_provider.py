@@ -49,12 +49,18 @@ class Discord(Provider):
 
     webhook_url: Secret = attrs.field(
         validator=_is_webhook,
-        metadata={"help": "The webhook's URL: whoever has it can post."},
+        metadata={
+            "help": "The webhook's URL: whoever has it can post.",
+            "example": "https://discord.com/api/webhooks/…",
+        },
     )
     thread_id: str = attrs.field(
         default="",
         validator=attrs.validators.matches_re(r"\d*"),
-        metadata={"help": "The id of a thread to post in. A forum needs one."},
+        metadata={
+            "help": "The id of a thread to post in. A forum needs one.",
+            "ask": False,
+        },
     )
     mentions: bool = attrs.field(
         default=False,

@@ -111,16 +111,20 @@ class Email(Provider):
         validator=_addresses,
         metadata={
             "help": "Who gets the mail: an address, or a list of them. "
-            '"Ada <ada@example.org>" will do.'
+            '"Ada <ada@example.org>" will do.',
+            "example": "ada@example.org",
         },
     )
     sender: str = attrs.field(
         validator=_address,
-        metadata={"help": "The address that the mail comes from."},
+        metadata={
+            "help": "The address that the mail comes from.",
+            "example": "Tocsin <tocsin@example.org>",
+        },
     )
     host: str = attrs.field(
         validator=[_string, _host],
-        metadata={"help": "The mail server's name, as smtp.example.org."},
+        metadata={"help": "The mail server's name.", "example": "smtp.example.org"},
     )
     tls: Tls = attrs.field(
         default="starttls",
@@ -153,8 +157,10 @@ class Email(Provider):
         validator=_string,
         metadata={
             "help": "A file with the certificate (PEM) of a private authority; then "
-            "only that authority is trusted. The path is taken as it is written: a "
-            "relative one is looked for in the working directory."
+            "only that authority is trusted. A relative path is one beside the "
+            "configuration.",
+            "path": True,
+            "ask": False,
         },
     )
     threads: Threads = attrs.field(

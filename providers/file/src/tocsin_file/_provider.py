@@ -36,6 +36,7 @@ class File(Provider):
             "help": "The file that lines are appended to. It is made, for you alone; its "
             "folder must be there.",
             "path": True,
+            "example": "~/alerts.jsonl",
         },
     )
 

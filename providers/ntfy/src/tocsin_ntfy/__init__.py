@@ -58,7 +58,8 @@ class Ntfy(Provider):
         validator=matches_re(_ID),
         metadata={
             "help": "The topic's name. On ntfy.sh whoever knows it can read it, unless it "
-            "is reserved."
+            "is reserved.",
+            "example": "ada-3f9c1d7e",
         },
     )
     token: Secret = attrs.field(

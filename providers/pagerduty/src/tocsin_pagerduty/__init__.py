@@ -55,7 +55,10 @@ class PagerDuty(Provider):
     """A service of PagerDuty, or an event orchestration, by the Events API v2."""
 
     routing_key: Secret = attrs.field(
-        metadata={"help": "The key of an Events API v2 integration, 32 characters."}
+        metadata={
+            "help": "The key of an Events API v2 integration, 32 characters.",
+            "example": "c0ffee…",
+        }
     )
     error_severity: Literal["error", "critical"] = attrs.field(
         default="error", metadata={"help": "What an alert of level ERROR is there."}

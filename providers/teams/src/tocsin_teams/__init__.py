@@ -73,7 +73,8 @@ class Teams(Provider):
     url: Secret = attrs.field(
         validator=http.confidential,
         metadata={
-            "help": "The address of the workflow, a secret: whoever has it can post."
+            "help": "The address of the workflow, a secret: whoever has it can post.",
+            "example": "https://….logic.azure.com/workflows/…",
         },
     )
 

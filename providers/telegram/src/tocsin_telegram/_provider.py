@@ -2,7 +2,7 @@
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -12,6 +12,7 @@ from tocsin import (
     AlertLevel,
     Ambiguous,
     Attachment,
+    Choice,
     Delivery,
     Limits,
     Message,
@@ -23,6 +24,7 @@ from tocsin import (
     http,
 )
 from tocsin_telegram._answers import SERVICE
+from tocsin_telegram._choices import choices
 
 # core.telegram.org/bots/api#sendphoto and #sendmessage, less what says that it is over
 PHOTO, TEXT = 10_000_000, 4000
@@ -44,11 +46,18 @@ class Telegram(Provider):
     """A Telegram chat, by a bot."""
 
     token: Secret = attrs.field(
-        metadata={"help": "The bot's token, as @BotFather gives it."}
+        metadata={
+            "help": "The bot's token, as @BotFather gives it.",
+            "example": "123456789:AA…",
+        }
     )
     chat_id: str = attrs.field(
         validator=attrs.validators.matches_re(r"-?\d+|@\w+"),
-        metadata={"help": "The chat's number, in quotes, or a public one's @name."},
+        metadata={
+            "help": "The chat's number, in quotes, or a public one's @name.",
+            "question": "The chat's number, or a public one's @name.",
+            "example": "-1001234567890",
+        },
     )
     message_thread_id: int = attrs.field(
         default=0,
@@ -57,7 +66,8 @@ class Telegram(Provider):
     threads: Literal["", "run"] = attrs.field(
         default="",
         metadata={
-            "help": 'With "run", a run\'s alerts after the first are replies to it.'
+            "help": 'With "run", a run\'s alerts after the first are replies to it.',
+            "ask": False,
         },
     )
     url: str = attrs.field(
@@ -71,6 +81,23 @@ class Telegram(Provider):
     limits: ClassVar[Limits] = _Parsed(text=TEXT, unit="utf16")
     templates: ClassVar[Mapping[str, str]] = {"text": "text.html"}
     escape: ClassVar[Callable[[str], str]] = staticmethod(html.escape)
+
+    @classmethod
+    def offers(
+        cls, setting: str, given: Mapping[str, object], timeout: float
+    ) -> Sequence[Choice]:
+        """Return the chats that the bot has heard of, the newest first.
+
+        Raises:
+            DeliveryError: The token is no good, or nobody has written to the bot.
+            SecretUnavailable: Its reference does not resolve.
+
+        """
+        token = given.get("token")
+        if setting != "chat_id" or not isinstance(token, Secret) or not token:
+            return ()
+        url = str(given.get("url", attrs.fields(cls).url.default))
+        return choices(token, url, timeout)
 
     def conversation(self, alert: Alert) -> str:
         """Return the alert's run and its project, when the chat keeps threads."""

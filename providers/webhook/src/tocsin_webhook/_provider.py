@@ -40,40 +40,56 @@ class Webhook(Provider):
     """
 
     url: Secret = attrs.field(
-        metadata={"help": "The address, https://…. It may hold a token."}
+        metadata={
+            "help": "The address, https://…. It may hold a token.",
+            "example": "https://example.org/hooks/tocsin",
+        }
     )
     secret: Secret = attrs.field(
         default=Secret(),
-        metadata={"help": "Signs each request: whsec_… (Standard Webhooks)."},
+        metadata={
+            "help": "Signs each request: whsec_… (Standard Webhooks).",
+            "example": "whsec_…",
+        },
     )
     previous_secret: Secret = attrs.field(
         default=Secret(),
-        metadata={"help": "Signs as well, while the receiver changes to the new one."},
+        metadata={
+            "help": "Signs as well, while the receiver changes to the new one.",
+            "ask": False,
+        },
     )
     access_token: Secret = attrs.field(
-        default=Secret(), metadata={"help": "Sent as Authorization: Bearer …."}
+        default=Secret(),
+        metadata={"help": "Sent as Authorization: Bearer ….", "ask": False},
     )
     headers: tuple[str, ...] = attrs.field(
         default=(),
         validator=_headers,
-        metadata={"help": 'Further headers, "Name: value"; no secrets.'},
+        metadata={
+            "help": 'Further headers, "Name: value"; no secrets.',
+            "ask": False,
+        },
     )
     template: str = attrs.field(
         default="",
         metadata={
             "help": "A jinja2 template of the body, a file in the folder templates/webhook "
-            "beside the configuration. Empty: the alert as JSON."
+            "beside the configuration. Empty: the alert as JSON.",
+            "ask": False,
         },
     )
     wandb_payload: str = attrs.field(
         default="",
         validator=_payload_of_wandb,
         metadata={
-            "help": "The body as W&B writes it: JSON with ${variable} in its texts."
+            "help": "The body as W&B writes it: JSON with ${variable} in its texts.",
+            "ask": False,
         },
     )
     wandb_secret: Secret = attrs.field(
-        default=Secret(), metadata={"help": "Signs as W&B does: X-Wandb-Signature."}
+        default=Secret(),
+        metadata={"help": "Signs as W&B does: X-Wandb-Signature.", "ask": False},
     )
     allow_private: bool = attrs.field(
         default=False,

@@ -43,6 +43,8 @@ class TelegramDouble(HttpDouble):
 
     It checks the token, the chat, the topic, the markup and the limits, and keeps messages,
     edits and files. A chat in `blocked_by` refuses the bot; one in `moved` has another id.
+    `hear` is what somebody does there, of which the bot gets an update; with a `webhook` of
+    its own, it gets none.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class TelegramDouble(HttpDouble):
         topics: Iterable[str] = (),
         blocked_by: Iterable[str] = (),
         moved: Mapping[str, int] | None = None,
+        webhook: str = "",
     ) -> None:
         super().__init__()
         self.token = token
@@ -62,7 +65,14 @@ class TelegramDouble(HttpDouble):
         self._topics = set(topics)
         self._blocked_by = set(blocked_by)
         self._moved = dict(moved or {})
+        self._webhook = webhook
+        self._updates: list[dict[str, Any]] = []
         self._ids = itertools.count(1)
+
+    def hear(self, kind: str, **told: Any) -> None:  # noqa: ANN401 - whatever an update holds
+        """Let an update of this kind wait: ``hear("message", chat={"id": 1000, …})``."""
+        number = len(self._updates) + 1
+        self._updates.append({"update_id": number, kind: told})
 
     def answer(self, request: Received) -> Reply:
         """Do what the Bot API does."""
@@ -71,9 +81,11 @@ class TelegramDouble(HttpDouble):
             return _refusal(404, "Not Found")
         if path[1] != self.token:
             return _refusal(401, "Unauthorized")
-        fields = request.form()
+        fields = {**request.query, **request.form()}
         if path[2] == "getMe":
             return _result({"id": 42, "is_bot": True, "username": "tocsin_bot"})
+        if path[2] == "getUpdates":
+            return self._get_updates(fields)
         if refusal := self._closed(fields.get("chat_id", "")):
             return refusal
         return self._do(path[2], fields, list(request.files().values()))
@@ -90,6 +102,16 @@ class TelegramDouble(HttpDouble):
         is_photo = method == "sendPhoto"
         refusal = _refused_file(files, is_photo=is_photo)
         return refusal or self._post(fields, files[0], is_photo=is_photo)
+
+    def _get_updates(self, fields: Mapping[str, str]) -> Reply:
+        """Answer as core.telegram.org/bots/api#getupdates says: an offset takes those off."""
+        if self._webhook:
+            words = "Conflict: can't use getUpdates method while webhook is active"
+            return _refusal(409, words)
+        first = int(fields.get("offset", "0"))
+        self._updates = [one for one in self._updates if one["update_id"] >= first]
+        kinds = {*json.loads(fields.get("allowed_updates", "[]"))}
+        return _result([one for one in self._updates if kinds & {*one} or not kinds])
 
     def _closed(self, chat: str) -> Reply | None:
         if chat in self._moved:
@@ -178,7 +200,7 @@ def _refused_file(files: list[File], *, is_photo: bool) -> Reply | None:
     return None
 
 
-def _result(result: dict[str, Any]) -> Reply:
+def _result(result: object) -> Reply:
     return Reply(json={"ok": True, "result": result})
 
 
