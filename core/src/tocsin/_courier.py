@@ -88,7 +88,8 @@ class Courier:
         self._listening = listening
         self._lease = max(LEASE, 2 * settings.timeout)
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._called = threading.Condition(self._lock)  # the courier waits for it
+        self._changed = threading.Condition(self._lock)  # whoever flushes does
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._next_look = 0.0  # on the monotonic clock; 0: now
@@ -131,13 +132,13 @@ class Courier:
             return
         with self._lock:
             self._next_look = min(self._next_look, then)
-            self._changed.notify_all()
+            self._called.notify_all()
 
     def hurry(self) -> None:
         """Do the chores soon: not in the very moment in which a program starts."""
         with self._lock:
             self._next_chores = min(self._next_chores, time.monotonic() + SOON)
-            self._changed.notify_all()
+            self._called.notify_all()
 
     def flush(self, timeout: float) -> bool:
         """Wait until what is due now has been tried; False when time is up.
@@ -154,7 +155,7 @@ class Courier:
                 ask_at = time.monotonic() + ASK_AGAIN
                 with self._lock:
                     self._next_chores = self._next_look = 0.0
-                    self._changed.notify_all()
+                    self._called.notify_all()
             if not self.is_running:
                 self._round_or_repair()
             remaining = deadline - time.monotonic()
@@ -189,6 +190,7 @@ class Courier:
         with self._lock:
             self._is_stopping = True
             left = [claim for lane in self._lanes.values() for claim in lane.clear()]
+            self._called.notify_all()
             self._changed.notify_all()
         return left
 
@@ -245,7 +247,7 @@ class Courier:
                 due = min(self._next_look, self._next_chores)
                 pause = min(TICK, due - time.monotonic())
                 if pause > 0 and not self._is_stopping:
-                    self._changed.wait(pause)
+                    self._called.wait(pause)
 
     def _round_or_repair(self) -> None:
         try:
@@ -368,6 +370,9 @@ class Courier:
             finally:
                 lane.close(attempt)
         self.wake(0)
+        if self._is_stopping:  # nobody looks any more, which would tell
+            with self._lock:
+                self._changed.notify_all()
 
     def _is_late(self, claim: Claim) -> bool:
         """Whether it waited so long that its lease may end before the attempt does."""
