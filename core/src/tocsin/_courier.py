@@ -96,6 +96,7 @@ class Courier:
         self._next_chores = 0.0
         self._asked = 0  # how often a flush asked for chores
         self._done = 0  # the last of these that was begun after it was asked, and done
+        self._has_more = False  # the last look took all that there was room for
         self._claiming = 0  # rounds that hold claims which are in no lane yet
         self._claimed = 0  # claims so far
         self._lanes = {
@@ -277,10 +278,10 @@ class Courier:
             spare = MAX_WORKERS - self._load()
             free = {name: min(lane.free, spare) for name, lane in self._lanes.items()}
         claims: list[Claim] = []
+        wanted = {name: most for name, most in free.items() if most > 0}
         try:
-            wanted = {name: most for name, most in free.items() if most > 0}
             # looking takes no lock; hundreds of processes may look at one store
-            if wanted and self._is_worth_claiming(wanted):
+            if wanted and (self._has_more or self._is_worth_claiming(wanted)):
                 claims = self._store().claim(
                     wanted, lease=self._lease, now=self._clock()
                 )
@@ -294,13 +295,26 @@ class Courier:
                 self._changed.notify_all()
         if is_late and claims:
             self._store().release(claims, self._clock())
-        self._plan_next_look()
+        short = dict(wanted)
+        for claim in claims:
+            short[claim.channel] -= 1
+        full = {name for name, less in short.items() if less <= 0}
+        self._has_more = bool(full)
+        self._plan_next_look(full)
 
-    def _plan_next_look(self) -> None:
+    def _plan_next_look(self, full: Collection[str]) -> None:
+        """Ask when more is due, but not on lanes that took all they could.
+
+        Whoever is ready first there looks again.
+        """
         with self._lock:
-            if self._load() >= MAX_WORKERS:  # whoever is ready first looks again
+            if self._load() >= MAX_WORKERS:  # likewise
                 return
-            usable = [name for name, lane in self._lanes.items() if lane.free]
+            usable = [
+                name
+                for name, lane in self._lanes.items()
+                if lane.free and name not in full
+            ]
         due = self._store().next_due(usable, now=self._clock()) if usable else None
         if due is not None:
             self.wake(max(LINGER, due - self._clock()))
