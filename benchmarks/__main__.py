@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import crowd
+import delivering
 import history
 import mail
 import raising
@@ -36,6 +37,7 @@ GROUPS: Mapping[str, Callable[[Path], Iterator[Table]]] = {
     "raising": lambda folder: raising.tables(folder, rounds=12),
     "starting": lambda folder: starting.tables(folder, rounds=15),
     "mail": lambda folder: mail.tables(folder, rounds=6, mails=200),
+    "delivering": lambda folder: delivering.tables(folder, rounds=6, count=400),
     "crowd": lambda folder: crowd.tables(folder, rounds=4, calls=100),
     "history": lambda folder: history.tables(folder, rounds=20, rows=1_000_000),
 }
@@ -43,6 +45,7 @@ QUICK: Mapping[str, Callable[[Path], Iterator[Table]]] = {
     "raising": lambda folder: raising.tables(folder, rounds=1, share=0.1),
     "starting": lambda folder: starting.tables(folder, rounds=0),
     "mail": lambda folder: mail.tables(folder, rounds=1, mails=10),
+    "delivering": lambda folder: delivering.tables(folder, rounds=1, count=40),
     "crowd": lambda folder: crowd.tables(folder, rounds=0, calls=10),
     "history": lambda folder: history.tables(folder, rounds=1, rows=5_000),
 }

@@ -16,6 +16,8 @@ from calls import Calls
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SET_BY_HTTP = {"Host", "Content-Length"}
+
 
 def locked_dict() -> Calls:
     """Note a time under a lock: the least that a throttle in memory could cost."""
@@ -57,6 +59,31 @@ def wal_insert() -> Calls:
         database.execute(statement, (f"Loss is {number:08d}." * 20,))
 
     return Calls(make)
+
+
+def posting_threads(count: str, url: str, file: str) -> Calls:
+    """Post the request that is in the file, by a session of requests in each thread."""
+    from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+    import requests
+
+    head, _, body = Path(file).read_bytes().partition(b"\r\n\r\n")
+    lines = [line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:]]
+    headers = {name: value for name, value in lines if name not in _SET_BY_HTTP}
+    threads, mine = ThreadPoolExecutor(int(count)), threading.local()
+
+    def post() -> None:
+        session = getattr(mine, "session", None)
+        if session is None:
+            session = mine.session = requests.Session()
+        session.post(url, data=body, headers=headers, timeout=30).raise_for_status()
+
+    def rest(results: Sequence[object]) -> None:
+        futures = [result for result in results if isinstance(result, Future)]
+        for future in wait(futures).done:
+            future.result()
+
+    return Calls(lambda _: threads.submit(post), rest)
 
 
 def reused_connection(port: str, file: str) -> Calls:

@@ -24,6 +24,20 @@ def admitted(mode: str) -> Calls:
     return Calls(make, delivered, is_admitted)
 
 
+def flushed() -> Calls:
+    """Raise alerts of different titles; all are settled before the rest."""
+    notifier = tocsin.Notifier.from_config()
+
+    def make(number: int) -> object:
+        alert = tocsin.Alert(f"Loss is NaN {number}", "at step 12,400", level="WARN")
+        return notifier.notify(alert)
+
+    def rest(_: Sequence[object]) -> None:
+        assert notifier.flush(PATIENCE)
+
+    return Calls(make, rest, is_admitted)
+
+
 def suppressed(mode: str) -> Calls:
     """Raise an alert whose title was admitted a moment ago."""
     run = tocsin.init(project="mnist", mode=mode)

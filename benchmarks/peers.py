@@ -7,13 +7,13 @@ Each posts JSON to a server on the loopback. Nothing is changed in them; Apprise
 from __future__ import annotations
 
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 from calls import Calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 TITLE, TEXT = "Loss is NaN", "at step 12,400"
 
@@ -26,6 +26,27 @@ def apprise(url: str) -> Calls:
     assert sender.add(url.replace("http://", "json://"))
     kind = NotifyType.WARNING
     return Calls(lambda _: sender.notify(title=TITLE, body=TEXT, notify_type=kind))
+
+
+def apprise_together(url: str) -> Calls:
+    """Post by Apprise's asynchronous call: all at once, in a program that awaits them."""
+    import asyncio
+
+    from apprise import Apprise, NotifyType
+
+    sender = Apprise()
+    assert sender.add(url.replace("http://", "json://"))
+    kind = NotifyType.WARNING
+    loop = asyncio.new_event_loop()
+
+    def make(number: int) -> Coroutine[object, object, bool | None]:
+        title = f"{TITLE} {number}"
+        return sender.async_notify(title=title, body=TEXT, notify_type=kind)
+
+    async def all_of(calls: Sequence[object]) -> None:
+        assert all(await asyncio.gather(*cast("Sequence[Awaitable[object]]", calls)))
+
+    return Calls(make, lambda calls: loop.run_until_complete(all_of(calls)))
 
 
 def notifiers(url: str) -> Calls:

@@ -59,6 +59,10 @@ class Home:
         """Make a webhook the one channel."""
         self._write(f'provider = "slack"\nwebhook_url = "{url}"\n')
 
+    def use_webhook(self, url: str) -> None:
+        """Make an address on the loopback the one channel."""
+        self._write(f'provider = "webhook"\nurl = "{url}"\nallow_private = true\n')
+
     def use_email(self, port: int) -> None:
         """Make a mail server on the loopback the one channel."""
         self._write(

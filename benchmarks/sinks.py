@@ -1,8 +1,8 @@
 """Servers that take whatever they are sent, each in a process of its own.
 
-python sinks.py http MILLISECONDS    answers each POST after so long, and GET with
-                                     how many there were
-python sinks.py smtp FILE            takes every mail, and keeps the first in FILE
+python sinks.py http MILLISECONDS [FILE]    answers each POST after so long, and GET with
+                                            how many there were; keeps the first in FILE
+python sinks.py smtp FILE                   takes every mail, and keeps the first in FILE
 
 Each prints its port as soon as it listens.
 """
@@ -66,6 +66,7 @@ class Http(asyncio.Protocol):
 
     delay = 0.0
     posts = 0
+    sample: Path | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of where to answer."""
@@ -79,11 +80,14 @@ class Http(asyncio.Protocol):
         head, found, body = self._received.partition(b"\r\n\r\n")
         if not found or len(body) < content_length(head):
             return
-        self._received = b""
+        request, self._received = self._received, b""
         if head.startswith(b"GET"):
             self._answer(b"%d" % Http.posts)
         else:
             Http.posts += 1
+            if Http.sample is not None:
+                Http.sample.write_bytes(request)
+                Http.sample = None
             asyncio.get_running_loop().call_later(Http.delay, self._answer, b"ok")
 
     def _answer(self, body: bytes) -> None:
@@ -102,9 +106,10 @@ def content_length(head: bytes) -> int:
     return 0
 
 
-async def serve_http(milliseconds: str) -> None:
+async def serve_http(milliseconds: str, sample: str = "") -> None:
     """Answer for ever."""
     Http.delay = float(milliseconds) / 1000
+    Http.sample = Path(sample) if sample else None
     await serve(Http)
 
 
@@ -138,5 +143,5 @@ async def serve(protocol: Callable[[], asyncio.BaseProtocol]) -> None:
 
 
 if __name__ == "__main__":
-    kind, argument = sys.argv[1:]
-    asyncio.run({"http": serve_http, "smtp": serve_smtp}[kind](argument))
+    kind, *words = sys.argv[1:]
+    asyncio.run({"http": serve_http, "smtp": serve_smtp}[kind](*words))

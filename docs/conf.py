@@ -15,7 +15,9 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "tocsin_docs"]
 exclude_patterns = ["_build", "_ext"]
 
 nitpicky = True
-nitpick_ignore = [("py:class", "Title")]  # a str, a pattern, or a function: how-to/testing
+nitpick_ignore = [
+    ("py:class", "Title")
+]  # a str, a pattern, or a function: how-to/testing
 default_role = "name"  # of tocsin_docs: a public name becomes a link, all else is code
 
 myst_enable_extensions = ["colon_fence", "deflist"]

@@ -406,6 +406,49 @@ def test_a_proxy_in_the_environment_is_used(beacon, monkeypatch):
     assert beacon.requests[0].target == "http://beacon.example/x"
 
 
+def test_a_proxy_that_comes_and_goes(beacon, monkeypatch):
+    """What is remembered of the environment holds for that environment alone."""
+    targets = []
+    for changes in ({}, {"HTTP_PROXY": beacon.url}, {"no_proxy": "127.0.0.1"}):
+        for name, value in changes.items():
+            monkeypatch.setenv(name, value)
+        SERVICE.post(f"{beacon.url}/x", data=b"1", timeout=5)
+        targets.append(beacon.requests[-1].target)
+
+    assert targets == ["/x", f"{beacon.url}/x", "/x"]
+
+
+def test_a_head_and_a_short_body_are_one_packet():
+    """A server that reads once has all of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        read = []
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                read.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a b?c=ü"
+        SERVICE.post(url, data=b"short", timeout=20)
+        thread.join()
+
+    assert read[0].startswith(b"POST /a%20b?c=%C3%BC HTTP/1.1\r\n")
+    assert read[0].count(b"Content-Length: 5\r\n") == 1
+    assert read[0].endswith(b"\r\n\r\nshort")
+
+
+@pytest.mark.parametrize("size", [0, 16_000, 16_384, 20_000, 300_000])
+def test_a_body_of_any_size_arrives_whole(beacon, size):
+    body = bytes(range(250)) * (size // 250)
+    for _ in range(2):  # on a new connection, and on one that is kept
+        SERVICE.post(beacon.url, data=body, timeout=20)
+
+    assert [request.body for request in beacon.requests] == [body, body]
+
+
 def test_a_proxy_that_opens_no_tunnel(beacon, monkeypatch):
     """Nothing was sent to the service: RetryLater."""
     monkeypatch.setenv("https_proxy", beacon.url)

@@ -197,12 +197,26 @@ def shorten(_: Sphinx, document: nodes.document) -> None:
             node["reftarget"] = f"tocsin.{name}"
 
 
+def skip(  # noqa: PLR0917 - Sphinx calls it so
+    app: Sphinx,  # noqa: ARG001 - likewise
+    what: str,  # noqa: ARG001 - likewise
+    name: str,
+    member: object,  # noqa: ARG001 - likewise
+    is_skipped: bool,
+    options: object,  # noqa: ARG001 - likewise
+) -> bool | None:
+    """Leave out the checks of a suite: each says itself what it is for."""
+    is_check = name.startswith(("test_", "check_"))
+    return True if is_check or is_skipped else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all this."""
     app.add_role("name", NameRole())
     app.add_directive("provider-settings", ProviderSettings)
     app.add_directive("tocsin-command", TocsinCommand)
     app.add_directive("exit-codes", ExitCodes)
+    app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", sections)
     app.connect("autodoc-before-process-signature", defaults)
     app.connect("autodoc-process-bases", public_bases)

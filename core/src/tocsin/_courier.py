@@ -88,13 +88,15 @@ class Courier:
         self._listening = listening
         self._lease = max(LEASE, 2 * settings.timeout)
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._called = threading.Condition(self._lock)  # the courier waits for it
+        self._changed = threading.Condition(self._lock)  # whoever flushes does
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._next_look = 0.0  # on the monotonic clock; 0: now
         self._next_chores = 0.0
         self._asked = 0  # how often a flush asked for chores
         self._done = 0  # the last of these that was begun after it was asked, and done
+        self._has_more = False  # the last look took all that there was room for
         self._claiming = 0  # rounds that hold claims which are in no lane yet
         self._claimed = 0  # claims so far
         self._lanes = {
@@ -131,13 +133,13 @@ class Courier:
             return
         with self._lock:
             self._next_look = min(self._next_look, then)
-            self._changed.notify_all()
+            self._called.notify_all()
 
     def hurry(self) -> None:
         """Do the chores soon: not in the very moment in which a program starts."""
         with self._lock:
             self._next_chores = min(self._next_chores, time.monotonic() + SOON)
-            self._changed.notify_all()
+            self._called.notify_all()
 
     def flush(self, timeout: float) -> bool:
         """Wait until what is due now has been tried; False when time is up.
@@ -154,7 +156,7 @@ class Courier:
                 ask_at = time.monotonic() + ASK_AGAIN
                 with self._lock:
                     self._next_chores = self._next_look = 0.0
-                    self._changed.notify_all()
+                    self._called.notify_all()
             if not self.is_running:
                 self._round_or_repair()
             remaining = deadline - time.monotonic()
@@ -189,6 +191,7 @@ class Courier:
         with self._lock:
             self._is_stopping = True
             left = [claim for lane in self._lanes.values() for claim in lane.clear()]
+            self._called.notify_all()
             self._changed.notify_all()
         return left
 
@@ -245,7 +248,7 @@ class Courier:
                 due = min(self._next_look, self._next_chores)
                 pause = min(TICK, due - time.monotonic())
                 if pause > 0 and not self._is_stopping:
-                    self._changed.wait(pause)
+                    self._called.wait(pause)
 
     def _round_or_repair(self) -> None:
         try:
@@ -275,10 +278,10 @@ class Courier:
             spare = MAX_WORKERS - self._load()
             free = {name: min(lane.free, spare) for name, lane in self._lanes.items()}
         claims: list[Claim] = []
+        wanted = {name: most for name, most in free.items() if most > 0}
         try:
-            wanted = {name: most for name, most in free.items() if most > 0}
             # looking takes no lock; hundreds of processes may look at one store
-            if wanted and self._is_worth_claiming(wanted):
+            if wanted and (self._has_more or self._is_worth_claiming(wanted)):
                 claims = self._store().claim(
                     wanted, lease=self._lease, now=self._clock()
                 )
@@ -292,13 +295,26 @@ class Courier:
                 self._changed.notify_all()
         if is_late and claims:
             self._store().release(claims, self._clock())
-        self._plan_next_look()
+        short = dict(wanted)
+        for claim in claims:
+            short[claim.channel] -= 1
+        full = {name for name, less in short.items() if less <= 0}
+        self._has_more = bool(full)
+        self._plan_next_look(full)
 
-    def _plan_next_look(self) -> None:
+    def _plan_next_look(self, full: Collection[str]) -> None:
+        """Ask when more is due, but not on lanes that took all they could.
+
+        Whoever is ready first there looks again.
+        """
         with self._lock:
-            if self._load() >= MAX_WORKERS:  # whoever is ready first looks again
+            if self._load() >= MAX_WORKERS:  # likewise
                 return
-            usable = [name for name, lane in self._lanes.items() if lane.free]
+            usable = [
+                name
+                for name, lane in self._lanes.items()
+                if lane.free and name not in full
+            ]
         due = self._store().next_due(usable, now=self._clock()) if usable else None
         if due is not None:
             self.wake(max(LINGER, due - self._clock()))
@@ -368,6 +384,9 @@ class Courier:
             finally:
                 lane.close(attempt)
         self.wake(0)
+        if self._is_stopping:  # nobody looks any more, which would tell
+            with self._lock:
+                self._changed.notify_all()
 
     def _is_late(self, claim: Claim) -> bool:
         """Whether it waited so long that its lease may end before the attempt does."""

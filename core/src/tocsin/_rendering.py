@@ -100,7 +100,7 @@ def _cleaned(alert: Alert) -> Alert:
         attachments=[attrs.evolve(a, name=clean_line(a.name)) for a in attachments],
         title=clean_line(alert.title) or "(no title)",
         kind=clean_line(alert.kind),
-        key=clean_line(alert.key),
+        key=clean(alert.key),
         text=clean(alert.text).strip("\n"),
         fields=_cleaned_fields(alert.fields),
         tags=tuple(map(clean_line, alert.tags)),

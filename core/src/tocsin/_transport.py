@@ -20,10 +20,12 @@ import time
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, getproxies_environment
 
 import attrs
 import requests
 import urllib3
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from _typeshed import ReadableBuffer, WriteableBuffer
-    from requests import PreparedRequest
 
 
 MAX_BODY = 1024 * 1024
@@ -45,6 +46,11 @@ and more (Node's ``keepAliveTimeout``; nginx takes 75), and a request that meets
 lost without a word of whether it arrived."""
 
 _CONNECTIONS = 32  # that are kept for one host: as many deliveries may be under way
+_PROXIES = [
+    spelt
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method")
+    for spelt in (name, name.upper())
+]
 _NAT64 = IPv6Network("64:ff9b::/96")
 _HOSTS = 100  # of which connections are kept
 _CHUNK = 16 * 1024  # bytes written under one look at the clock: a record of TLS
@@ -176,26 +182,45 @@ def _now() -> _Attempt:
 
 
 def _exchange(request: Request, attempt: _Attempt) -> Reply:
-    prepared = _prepared(request)
+    prepared = _written(request)
     proxies = _proxies(request.url)
     # a proxy of another kind has connections of its own, which do not tell how far they came
     attempt.is_begun = any(proxy.startswith("socks") for proxy in proxies.values())
-    response = _adapter(allows_private=attempt.allows_private).send(
-        prepared,
-        stream=True,
-        timeout=attempt.left(),
-        proxies=proxies,
-    )
-    raw = response.raw
+    adapter = _adapter(allows_private=attempt.allows_private)
+    raw = adapter.answer(prepared, attempt.left(), proxies)
     try:
         body = raw.read(MAX_BODY, decode_content=True)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status_code, headers, body)
+        headers = {name.lower(): value for name, value in raw.headers.itermerged()}
+        return Reply(raw.status, headers, body)
     finally:
         is_whole = raw.isclosed()
         if not is_whole:  # what is left of it would be taken for the next answer
             raw.close()
         raw.release_conn()
+
+
+def _written(request: Request) -> PreparedRequest:
+    """Return the request as it goes over the wire.
+
+    Bytes to an address are most of what is sent. For them, all that requests prepares for
+    others (cookies, forms, passwords in addresses) is nothing, and takes longer than the
+    rest of the way.
+    """
+    if request.params or request.files or not isinstance(request.data, bytes):
+        return _prepared(request)
+    written = PreparedRequest()
+    written.method, written.url = request.method, _written_url(request.url)
+    written.prepare_headers(request.headers)
+    written.headers["Content-Length"] = str(len(request.data))
+    written.body = request.data
+    return written
+
+
+@functools.lru_cache(maxsize=_HOSTS)
+def _written_url(url: str) -> str | None:
+    written = PreparedRequest()
+    written.prepare_url(url, None)
+    return written.url
 
 
 def _prepared(request: Request) -> PreparedRequest:
@@ -210,7 +235,20 @@ def _prepared(request: Request) -> PreparedRequest:
 
 
 def _proxies(url: str) -> dict[str, str]:
-    return dict(get_environ_proxies(url))
+    if getproxies is not getproxies_environment:  # what the system says may change
+        return dict(get_environ_proxies(url))
+    parts = urlsplit(url)
+    place = f"{parts.scheme}://{parts.netloc}"
+    return _proxies_in(place, len(os.environ), *map(os.environ.get, _PROXIES))
+
+
+@functools.lru_cache(maxsize=_HOSTS)
+def _proxies_in(place: str, *_: object) -> dict[str, str]:
+    """Return the proxies for a scheme and a host, in an environment that is like this.
+
+    requests reads every variable of it twice, at each request.
+    """
+    return dict(get_environ_proxies(place))
 
 
 def _lost(error: BaseException, attempt: _Attempt) -> Lost:
@@ -284,6 +322,7 @@ class _Open(HTTPConnection):
     debuglevel = 0  # else http.client's, which prints headers
     response_class = _Answer
     idle_since = 0.0
+    _held: bytes | None = None  # what waits for more of the request
     _is_connecting = False
 
     def _new_conn(self) -> socket.socket:
@@ -296,7 +335,30 @@ class _Open(HTTPConnection):
         finally:
             self._is_connecting = False
 
+    def request(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - urllib3's
+        """Write a request, its head and a short body in one packet."""
+        self._held = b""
+        try:
+            super().request(*arguments, **options)
+            self._let_go()
+        finally:
+            self._held = None
+
     def send(self, data: ReadableBuffer) -> None:  # type: ignore[override] # bytes, here
+        if self._held is None or self._is_connecting:
+            self._write(data)
+        elif len(self._held) + len(memoryview(data)) <= _CHUNK:
+            self._held += data
+        else:
+            self._let_go()
+            self._write(data)
+
+    def _let_go(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._write(held)
+
+    def _write(self, data: ReadableBuffer) -> None:
         if self.sock is None:
             self.connect()
         attempt = _now()
@@ -389,6 +451,32 @@ class _Adapter(HTTPAdapter):
         if isinstance(manager, urllib3.ProxyManager):
             manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def answer(
+        self, request: PreparedRequest, timeout: float, proxies: dict[str, str]
+    ) -> Any:  # noqa: ANN401 - urllib3's
+        """Make a request: what `send` does, less a Response that nobody asks for."""
+        if proxies:
+            url = self.request_url(request, proxies)
+            pool = self.get_connection_with_tls_context(
+                request, verify=True, proxies=proxies
+            )
+        else:
+            url = request.path_url
+            where, options = self.build_connection_pool_key_attributes(request, None)
+            pool = self.poolmanager.connection_from_host(**where, pool_kwargs=options)
+        return pool.urlopen(
+            method=str(request.method),
+            url=url,
+            body=request.body,  # type: ignore[arg-type] # as in requests
+            headers=dict(request.headers or {}),  # type: ignore[arg-type] # as in requests
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            retries=self.max_retries,
+            timeout=urllib3.Timeout(connect=timeout, read=timeout),
+        )
 
     def build_connection_pool_key_attributes(
         self,

@@ -24,10 +24,11 @@ from tocsin._throttle import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tocsin._store._port import Submission
 
+_INSERTED_AT_ONCE = 64  # rows: with seven values each, fewer than any SQLite takes
 _ENQUEUED_AT_ONCE = 500  # alerts, so that a caller never waits for the whole of it
 
 
@@ -198,23 +199,46 @@ def enqueue(db: sqlite3.Connection) -> None:
         "WHERE seq > (SELECT alert FROM enqueued) ORDER BY seq LIMIT ?",
         (_ENQUEUED_AT_ONCE,),
     ).fetchall()
-    for seq, namespace, alert_id, submitted_at, plan in found:
-        db.execute(
-            "INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", (namespace, alert_id, seq)
-        )
-        db.executemany(
-            "INSERT INTO deliveries (alert, position, namespace, channel, status, due, "
-            "not_before, digest) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)",
-            [
-                (
-                    *(seq, position, namespace, route[0]),
-                    *_due(db, namespace, route, alert_id, submitted_at),
-                )
-                for position, route in enumerate(rows.parsed_plan(plan))
-            ],
-        )
+    _insert(
+        db,
+        "INSERT OR IGNORE INTO ids",
+        "(?, ?, ?)",
+        [(namespace, alert_id, seq) for seq, namespace, alert_id, *_ in found],
+    )
+    _insert(
+        db,
+        "INSERT INTO deliveries "
+        "(alert, position, namespace, channel, status, due, not_before, digest)",
+        "(?, ?, ?, ?, 'pending', ?, ?, ?)",
+        [
+            (
+                *(seq, position, namespace, route[0]),
+                *_due(db, namespace, route, alert_id, submitted_at),
+            )
+            for seq, namespace, alert_id, submitted_at, plan in found
+            for position, route in enumerate(rows.parsed_plan(plan))
+        ],
+    )
     if found:
         db.execute("UPDATE enqueued SET alert = ?", (found[-1][0],))
+
+
+def _insert(
+    db: sqlite3.Connection, into: str, form: str, values: Sequence[tuple[object, ...]]
+) -> None:
+    """Insert rows, many in a statement: at each, another thread takes the interpreter.
+
+    Their numbers are powers of two, so that the few statements there are stay prepared.
+    """
+    start = 0
+    while left := len(values) - start:
+        count = min(_INSERTED_AT_ONCE, 1 << (left.bit_length() - 1))
+        some = values[start : start + count]
+        db.execute(
+            f"{into} VALUES {', '.join([form] * count)}",
+            tuple(value for row in some for value in row),
+        )
+        start += count
 
 
 def _due(

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tocsin._alert import Alert
+    from tocsin._attachment import Attachment
     from tocsin._store._rows import Place
 
 _UNREADABLE_DELAY = 3600.0  # seconds until an alert of a newer version is read again
 _LONGEST_HOLD = 31 * 86_400.0  # seconds: neither a night nor a digest is longer
+_HAS_ATTACHMENTS = "EXISTS (SELECT 1 FROM attachments WHERE attachments.alert = seq)"
 _MEMBERS = 500  # deliveries that go as one message
 
 
@@ -77,13 +79,14 @@ class Claimer:
         self, which: str, channel: str, due: float, most: int, *more: object
     ) -> list[dict[str, Any]]:
         found = self._db.execute(
-            f"SELECT {', '.join(rows.CLAIMED)} FROM deliveries "  # noqa: S608 - constants
+            f"SELECT {', '.join(rows.CLAIMED)}, {_HAS_ATTACHMENTS} FROM deliveries "  # noqa: S608 - constants
             "JOIN alerts ON seq = alert WHERE status = 'pending' "
             f"AND deliveries.namespace = ? AND channel = ? AND {which} "
             "ORDER BY due, alert LIMIT ?",
             (self._namespace, channel, due, *more, most),
         )
-        return [dict(zip(rows.CLAIMED, row, strict=True)) for row in found.fetchall()]
+        names = (*rows.CLAIMED, "has_attachments")
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def _claim(self, row: dict[str, Any], *, is_probe: bool) -> Claim | None:
         """Claim a delivery with all that goes along with it; None when it must not go."""
@@ -131,12 +134,17 @@ class Claimer:
             self._finish(row, Failed(reason=reason))
             return None
         try:
-            return decode(row["envelope"], rows.attachments(self._db, row["alert"]))
+            return decode(row["envelope"], self._attachments(row))
         except EnvelopeTooNew:
             self._postpone(row, self._now + _UNREADABLE_DELAY)
         except EnvelopeError as error:
             self._finish(row, Failed(reason=str(error)))
         return None
+
+    def _attachments(self, row: dict[str, Any]) -> Sequence[Attachment]:
+        return (
+            rows.attachments(self._db, row["alert"]) if row["has_attachments"] else ()
+        )
 
     def _is_silenced(self, row: dict[str, Any], alert: Alert) -> bool:
         silence = next((s for s in self._silences if s.matches(alert, self._now)), None)

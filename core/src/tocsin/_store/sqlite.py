@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tocsin import _run_record as run_record
 from tocsin._circuit import CLOSED
 from tocsin._errors import StoreBusy, StoreFull
+from tocsin._retry import Delivered
 from tocsin._store import _admission as admission
 from tocsin._store import _circuits as circuits
 from tocsin._store import _claims as claims
@@ -20,6 +21,7 @@ from tocsin._store._port import (
     Granted,
     Known,
     Namespace,
+    Settled,
     Standing,
     Status,
     SuppressedKey,
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
         Claim,
         DeliveryRecord,
         Record,
-        Settled,
         Submission,
         Turn,
     )
@@ -171,6 +172,16 @@ class SqliteStore:
         self, claim: Claim, outcome: Outcome, now: float, *, fallback: str = ""
     ) -> Settled | None:
         """See `Store.settle`."""
+        if (
+            isinstance(outcome, Delivered)
+            and len(claim.places) == 1
+            and self._database.write(
+                outcomes.DELIVERED,
+                outcomes.delivered(self.namespace, claim, outcome, now),
+                timeout=PATIENCE,
+            )
+        ):
+            return Settled(outcome, CLOSED, CLOSED)
         with self._database.transaction(PATIENCE) as db:
             return outcomes.settle(db, self.namespace, claim, outcome, now, fallback)
 

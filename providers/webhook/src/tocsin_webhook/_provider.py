@@ -12,6 +12,7 @@ _SERVICE = http.Service(
     "the webhook",
     remedies={410: "it wants no more: remove the channel, or correct its address"},
 )
+_SERVICE_IN_CLEAR = attrs.evolve(_SERVICE, allows_clear_text=True)
 _HELD = {"content-length", "content-type", "host", "transfer-encoding"}
 
 
@@ -116,7 +117,7 @@ class Webhook(Provider):
     @property
     def service(self) -> http.Service:
         """Who is spoken to."""
-        return attrs.evolve(_SERVICE, allows_clear_text=self.allow_private)
+        return _SERVICE_IN_CLEAR if self.allow_private else _SERVICE
 
     def check(self, timeout: float) -> str:
         """Connect to the address's host, and send nothing.
