@@ -16,8 +16,9 @@ exclude_patterns = ["_build", "_ext"]
 
 nitpicky = True
 nitpick_ignore = [
-    ("py:class", "Title")
-]  # a str, a pattern, or a function: how-to/testing
+    ("py:class", "Title"),  # a str, a pattern, or a function: how-to/testing
+    ("py:class", "attrs.Attribute"),  # what attrs hands to a validator
+]
 default_role = "name"  # of tocsin_docs: a public name becomes a link, all else is code
 
 myst_enable_extensions = ["colon_fence", "deflist"]
