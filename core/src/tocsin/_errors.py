@@ -98,7 +98,7 @@ class StoreBusy(StoreError):  # noqa: N818 - it says what happened
 
 
 class StoreDamaged(StoreError):  # noqa: N818 - it says what happened
-    """The store's file is damaged; it is put aside, and a new one is made."""
+    """The SQLite file of the state directory is damaged: it is put aside, a new one made."""
 
 
 class StoreFull(StoreError):  # noqa: N818 - it says what happened
@@ -116,7 +116,7 @@ def printed(value: object) -> str:
 class DeliveryError(TocsinError):
     """One attempt to deliver did not succeed.
 
-    A provider raises one of the three below, or lets `SecretUnavailable` pass, and nothing
+    A provider raises one of the four below, or lets `SecretUnavailable` pass, and nothing
     else. `reason` and `remedy`
     are shown to people and kept in the history: neither may hold a secret.
     """

@@ -268,6 +268,8 @@ class Service:
         )
 
     def _check(self, url: str) -> None:
+        if not isinstance(url, str):
+            raise TypeError(f"the url is a {type(url).__name__}: reveal() a Secret")
         parts = _parts(url)
         if parts is None or not (self.allows_clear_text or is_confidential(url)):
             raise OutOfOrder(

@@ -190,7 +190,10 @@ def tell_outcomes(
     if rows:
         screen.show(grid(rows))
     elif not records:
-        screen.show(line("Kept beside the store, which does not answer.", "yellow"))
+        screen.show(line("Kept beside the store, which cannot be used now.", "yellow"))
+        screen.show(
+            remedy_line("tocsin doctor says why; it is sent once that is mended")
+        )
 
 
 def _row(record: DeliveryRecord, obstacle: str, other: str) -> Iterable[Text]:

@@ -32,7 +32,7 @@ class Reply:
 
     status: int = 200
     json: object = None
-    body: bytes = b""
+    body: bytes = attrs.field(default=b"", repr=lambda body: repr(body[:40]))
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
     def content(self) -> bytes:

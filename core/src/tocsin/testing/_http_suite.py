@@ -81,7 +81,7 @@ _INJECTED = "x-injected"
 class ProviderSuite(LocalProviderSuite):
     """The checks of a provider that speaks to an HTTP service.
 
-    Derive a test class from it, set `provider`, and define `table`, `answer` and `parts`:
+    Derive a test class from it, set `provider`, and define `table`, `answer` and `parts`::
 
         class TestGotify(ProviderSuite):
             provider = Gotify
@@ -168,8 +168,9 @@ class ProviderSuite(LocalProviderSuite):
         advise(
             isinstance(result, Exception),
             f"{failure!r} was taken for a success: {result!r}",
-            "send with tocsin.http, which judges the answer; return a Receipt only of what "
-            "the service's documentation calls success",
+            "return a Receipt only of what the service's documentation calls success: take "
+            "its proof with answer.text_at(…), or give the tocsin.http.Service a `success`, "
+            "or a `judge` that returns answer.unlike()",
         )
         assert isinstance(result, Exception)
         return result

@@ -173,7 +173,9 @@ class LocalProviderSuite:
         advise(
             isinstance(result, Receipt),
             f"a message that the service takes gave {result!r}",
-            "deliver() returns a Receipt when the service said yes",
+            "deliver() returns a Receipt when the service said yes. Where it refused the "
+            "text as too long, lower Provider.limits by what deliver() adds to it; where "
+            "this is no DeliveryError, the mistake is in deliver(): run pytest -x --tb=long",
         )
         assert isinstance(result, Receipt)
         return result

@@ -99,7 +99,7 @@ class DocumentStore(ABC):
         """
 
     def close(self) -> None:  # noqa: B027 - there may be nothing to let go of
-        """Let go of connections, if there are any; the store is not used again."""
+        """Let go of connections, if there are any; the next use, if any, opens them again."""
 
     @property
     def _where(self) -> str:

@@ -132,7 +132,10 @@ class Whole:
         assert len(claims(two, NOW + 60)) == 2
         assert claims(one, NOW + 60) == []
 
-    @advise("remember the configuration that open() is given, with the namespace")
+    @advise(
+        "remember the configuration that open() is given, with the namespace; and keep all "
+        "namespaces in one place, so that each store sees the others' names"
+    )
     def test_who_uses_it(self, apart: tuple[Store, Store]) -> None:
         """Whoever has kept something is known, with the configuration and what is left."""
         one, two = apart
