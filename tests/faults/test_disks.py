@@ -12,7 +12,7 @@ import pytest
 from support import LEASE, Service, bot_at
 
 FLOOD = """
-import json, statistics, time, tocsin
+import json, statistics, time, tocsin, tocsin._transport
 from collections import Counter
 
 def resident():  # KB; not ru_maxrss, which a process inherits from whoever started it

@@ -1,5 +1,6 @@
 from email import message_from_bytes
 from email.policy import default
+from email.utils import unquote
 
 import pytest
 from hypothesis import example, given, settings
@@ -71,7 +72,7 @@ def test_file(name, content):
 
     file = parsed(part)
     assert file.get_content() == content
-    assert file.get_filename() == name
+    assert file.get_filename() == unquote(name)  # as Python's parser reads it
     assert file["Content-ID"] == "<a@tocsin>"
     assert file.get_content_disposition() == "inline"
     assert max(map(len, part.split(b"\r\n"))) <= 120

@@ -309,7 +309,7 @@ class LocalProviderSuite:
         most = limits.title if part == "title" else limits.text
         more = (most - 1, most, most + 1, 3 * most) if most else (100_000,)
         if most and most > 100_000:  # noqa: PLR2004 - it takes seconds each
-            more = (most + 1,)
+            more = (most + 1,) if character == "x" else ()
         for size in (1, 200, *more):
             words = ("t" + (character if character != "\n" else "-") * size)[: size + 1]
             text = "t" + character * size
@@ -330,14 +330,14 @@ class LocalProviderSuite:
 
     def test_everything_is_large(self) -> None:
         """Whatever is too long in an alert, together, is cut to what the service takes."""
-        long = '"\\<&*é🚨\n' * 2_000
+        long = '"\\<&*é🚨\n' * 300
         self.send(
             Alert(
                 "t" + " ".join(long.split()),
                 long,
                 AlertLevel.ERROR,
-                fields={f"{n}{long[:300]}": long for n in range(40)},
-                tags=[f"{n}{long[:300]}" for n in range(40)],
+                fields={f"{n}{long[:300]}": long for n in range(30)},
+                tags=[f"{n}{long[:300]}" for n in range(30)],
                 url="https://example.com/" + "x" * 5_000,
                 attachments=[
                     Attachment(f"{n}{long[:90]}.txt", b"1") for n in range(12)
